@@ -1,0 +1,400 @@
+//! The client of the settlement API: one merchant's calls, at the run's pace, tried again where that
+//! can help. It hands over answers' bodies unread; [`super::envelope`] reads them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Response, Url, redirect};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use super::decode::{BodyEvent, Charset};
+use super::error::{ApiError, presentable};
+use super::retry::{self, LONGEST_WAIT, Retry, TokenUse};
+use super::throttle::Throttle;
+use super::token::{self, Token, TokenSource};
+
+/// Who asks: a merchant's id at the API, and its key.
+pub struct Credentials {
+    /// Sent as `pay2_id` and `API_ID`.
+    pub api_id: String,
+    /// Sent as `pay2_key`, to the token endpoint alone.
+    pub key: SecretString,
+}
+
+/// How the API is asked.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// The API's root.
+    pub base_url: Url,
+    /// The longest silence, before an answer begins or inside it.
+    pub timeout: Duration,
+    /// The longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// More tries after the first.
+    pub retries: u32,
+    /// Requests a second, 0 for no limit.
+    pub rate_limit: u32,
+    /// The largest answer taken, decompressed.
+    pub max_answer_bytes: u64,
+}
+
+/// How often the API was asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestCounts {
+    /// Requests sent, those for tokens included.
+    pub requests: u64,
+    /// Requests that repeat a failed one.
+    pub retries: u64,
+    /// Requests for tokens.
+    pub token_requests: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    token_requests: AtomicU64,
+}
+
+/// Asks the API for one merchant.
+pub struct Client {
+    http: reqwest::Client,
+    config: ClientConfig,
+    credentials: Credentials,
+    tokens: TokenSource,
+    throttle: Throttle,
+    counters: Counters,
+}
+
+/// Why a call, retries and all, came to nothing.
+#[derive(Debug)]
+pub struct CallError<E> {
+    /// Tries made.
+    pub attempts: u32,
+    /// The last try's failure.
+    pub cause: Cause<E>,
+}
+
+/// What stopped a try: the API, which may be asked again, or the receiver of its answer.
+#[derive(Debug)]
+pub enum Cause<E> {
+    /// The API's failure.
+    Api(ApiError),
+    /// The receiver's failure.
+    Receiver(E),
+}
+
+impl<E> From<ApiError> for Cause<E> {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+/// An answer whose headers have arrived.
+pub(crate) struct PendingAnswer {
+    /// When the headers arrived.
+    pub(crate) arrived: DateTime<Utc>,
+    pub(crate) charset: Charset,
+    response: Response,
+    timeout: Duration,
+}
+
+impl Client {
+    /// A client for one merchant.
+    ///
+    /// # Errors
+    /// Where TLS cannot be set up.
+    pub fn new(config: ClientConfig, credentials: Credentials) -> Result<Self, reqwest::Error> {
+        let mut http = reqwest::Client::builder()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(config.connect_timeout)
+            .user_agent(concat!("cookiepay-etl/", env!("CARGO_PKG_VERSION")))
+            .tcp_nodelay(true);
+        if is_loopback(&config.base_url) {
+            http = http.no_proxy();
+        }
+        Ok(Self {
+            http: http.build()?,
+            throttle: Throttle::new(config.rate_limit),
+            config,
+            credentials,
+            tokens: TokenSource::default(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// The merchant's API id.
+    #[must_use]
+    pub fn api_id(&self) -> &str {
+        &self.credentials.api_id
+    }
+
+    /// The API's root, as records name it.
+    #[must_use]
+    pub fn base_url(&self) -> &Url {
+        &self.config.base_url
+    }
+
+    /// The largest answer taken, decompressed, in bytes.
+    #[must_use]
+    pub fn max_answer_bytes(&self) -> u64 {
+        self.config.max_answer_bytes
+    }
+
+    /// How often the API was asked so far.
+    #[must_use]
+    pub fn counts(&self) -> RequestCounts {
+        RequestCounts {
+            requests: self.counters.requests.load(Ordering::Relaxed),
+            retries: self.counters.retries.load(Ordering::Relaxed),
+            token_requests: self.counters.token_requests.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Asks for a token, with retries: proves that the API is there and takes the credentials.
+    ///
+    /// # Errors
+    /// What the last try met.
+    pub async fn authenticate(&self) -> Result<(), ApiError> {
+        self.token(None).await.map(drop)
+    }
+
+    /// Asks for one pay date, or one transaction of it, and lets `receive` read the answer; tries
+    /// again, from the request on, where that can help. Returns what `receive` made of it.
+    ///
+    /// # Errors
+    /// What the last try met, with how many there were.
+    pub(crate) async fn settlement<T, E>(
+        &self,
+        pay_date: NaiveDate,
+        tid: Option<&str>,
+        mut receive: impl AsyncFnMut(PendingAnswer) -> Result<T, Cause<E>>,
+    ) -> Result<T, CallError<E>> {
+        let began = Instant::now();
+        let mut waits = retry::waits();
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let cause = match self.one_try(pay_date, tid, began, &mut receive).await {
+                Ok(value) => return Ok(value),
+                Err(Cause::Receiver(error)) => return Err(CallError { attempts, cause: Cause::Receiver(error) }),
+                Err(Cause::Api(error)) => error,
+            };
+            // the try has already had its new token, where one could help
+            let token = TokenUse { just_issued: true, renewed: true };
+            let wait = match retry::decide(&cause, token) {
+                _ if attempts > self.config.retries => None,
+                Retry::Never | Retry::NewToken => None,
+                Retry::After(wait) => Some(wait.max(waits.next().unwrap_or_default())),
+                Retry::Backoff => waits.next(),
+            };
+            let Some(wait) = wait else { return Err(CallError { attempts, cause: Cause::Api(cause) }) };
+            tracing::info!(%pay_date, attempt = attempts, error = chain(&cause), wait = ?wait, "trying again");
+            self.counters.retries.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// One try: a call, and where its token was refused one more with a new token.
+    async fn one_try<T, E>(
+        &self,
+        pay_date: NaiveDate,
+        tid: Option<&str>,
+        began: Instant,
+        receive: &mut impl AsyncFnMut(PendingAnswer) -> Result<T, Cause<E>>,
+    ) -> Result<T, Cause<E>> {
+        let mut refused: Option<Token> = None;
+        loop {
+            let token = self.token(refused.as_ref()).await?;
+            let outcome = match self.call(pay_date, tid, &token).await {
+                Ok(answer) => receive(answer).await,
+                Err(error) => Err(error.into()),
+            };
+            let error = match outcome {
+                Err(Cause::Api(error)) => error.presentable(&[token.secret(), self.credentials.key.expose_secret()]),
+                done => return done,
+            };
+            let used = TokenUse { just_issued: token.issued >= began, renewed: refused.is_some() };
+            if retry::decide(&error, used) != Retry::NewToken {
+                return Err(error.into());
+            }
+            tracing::info!(%pay_date, error = chain(&error), "asking for a new token");
+            self.counters.retries.fetch_add(1, Ordering::Relaxed);
+            refused = Some(token);
+        }
+    }
+
+    async fn call(&self, pay_date: NaiveDate, tid: Option<&str>, token: &Token) -> Result<PendingAnswer, ApiError> {
+        let mut body = json!({ "API_ID": self.credentials.api_id, "DATE": pay_date.format("%Y%m%d").to_string() });
+        if let Some(tid) = tid {
+            body["TID"] = tid.into();
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert("token", token.header());
+        headers.insert(ACCEPT_ENCODING, reqwest::header::HeaderValue::from_static("gzip"));
+        let response = self.post("api/settlement", headers, &body, &[token.secret()]).await?;
+        let arrived = Utc::now();
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        if let Some(encoding) = header(CONTENT_ENCODING.as_str()).map(str::trim)
+            && !["gzip", "x-gzip", "identity", ""].contains(&encoding.to_ascii_lowercase().as_str())
+        {
+            return Err(ApiError::Encoding { what: "content encoding", name: encoding.into() });
+        }
+        if response.content_length().is_some_and(|length| length > self.config.max_answer_bytes) {
+            return Err(ApiError::TooLarge(self.config.max_answer_bytes >> 20));
+        }
+        let charset = Charset::from_content_type(header(CONTENT_TYPE.as_str()))?;
+        Ok(PendingAnswer { arrived, charset, response, timeout: self.config.timeout })
+    }
+
+    /// A token to use now. Asking for one has its own retries, so that those who wait share them.
+    async fn token(&self, refused: Option<&Token>) -> Result<Token, ApiError> {
+        self.tokens
+            .get(refused, async || {
+                let mut waits = retry::waits();
+                let mut attempts = 0;
+                loop {
+                    attempts += 1;
+                    let error = match self.issue_token().await {
+                        Ok(token) => return Ok(token),
+                        Err(error) => error.presentable(&[self.credentials.key.expose_secret()]),
+                    };
+                    let wait = match retry::decide(&error, TokenUse { just_issued: true, renewed: true }) {
+                        Retry::Never | Retry::NewToken => return Err(error),
+                        _ if attempts > self.config.retries => return Err(ApiError::NoToken(Arc::new(error))),
+                        Retry::After(wait) => wait.max(waits.next().unwrap_or_default()),
+                        Retry::Backoff => waits.next().unwrap_or_default(),
+                    };
+                    tracing::info!(attempt = attempts, error = chain(&error), wait = ?wait, "asking for the token again");
+                    self.counters.retries.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(wait).await;
+                }
+            })
+            .await
+    }
+
+    async fn issue_token(&self) -> Result<reqwest::header::HeaderValue, ApiError> {
+        /// A token answer is a line; more than this is no token answer.
+        const LIMIT: usize = 64 * 1024;
+        let key = self.credentials.key.expose_secret();
+        let body = json!({ "pay2_id": self.credentials.api_id, "pay2_key": key });
+        self.counters.token_requests.fetch_add(1, Ordering::Relaxed);
+        let mut response = match self.post("payAuth/token", HeaderMap::new(), &body, &[key]).await {
+            Err(ApiError::TokenRefused(status)) => {
+                let merchant = self.credentials.api_id.clone();
+                return Err(ApiError::KeyRefused { merchant, code: format!("HTTP {status}"), message: String::new() });
+            }
+            // the beginning of an error page may hold a part of the key that no search finds
+            Err(ApiError::Status { status, retry_after, .. }) => return Err(ApiError::Status { status, retry_after, excerpt: None }),
+            other => other?,
+        };
+        let mut answer = Vec::new();
+        while let Some(chunk) = self.chunk(&mut response, answer.len() as u64).await? {
+            answer.extend_from_slice(&chunk);
+            if answer.len() > LIMIT {
+                return Err(ApiError::TokenAnswer("it is longer than 64 KiB"));
+            }
+        }
+        token::read_answer(&answer, &self.credentials.api_id)
+    }
+
+    /// Sends one request at the run's pace; its answer has a success status.
+    async fn post(&self, path: &str, headers: HeaderMap, body: &serde_json::Value, secrets: &[&str]) -> Result<Response, ApiError> {
+        self.throttle.ready().await;
+        self.counters.requests.fetch_add(1, Ordering::Relaxed);
+        let mut url = self.config.base_url.clone();
+        let root = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{root}/{path}"));
+        let request = self.http.post(url).headers(headers).header(CONTENT_TYPE, "application/json; charset=utf-8").body(body.to_string());
+        let mut response = match timeout(self.config.timeout, request.send()).await {
+            Err(_) => return Err(ApiError::Silent(self.config.timeout)),
+            Ok(Err(error)) => {
+                let error = Arc::new(error.without_url());
+                return Err(if error.is_connect() { ApiError::Connect(error) } else { ApiError::Connection(error) });
+            }
+            Ok(Ok(response)) => response,
+        };
+        let status = response.status();
+        match status.as_u16() {
+            200..=299 => return Ok(response),
+            300..=399 => return Err(ApiError::Redirect(status.as_u16())),
+            401 | 403 => return Err(ApiError::TokenRefused(status.as_u16())),
+            _ => {}
+        }
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| retry::retry_after(value.to_str().ok()?, SystemTime::now()));
+        if let Some(wait) = retry_after {
+            if wait > LONGEST_WAIT {
+                return Err(ApiError::WaitTooLong(wait));
+            }
+            self.throttle.pause(wait);
+        }
+        let excerpt = match self.chunk(&mut response, 0).await {
+            Ok(Some(chunk)) => Some(presentable(&String::from_utf8_lossy(&chunk[..chunk.len().min(4096)]), secrets)),
+            _ => None,
+        };
+        Err(ApiError::Status { status: status.as_u16(), retry_after, excerpt })
+    }
+
+    async fn chunk(&self, response: &mut Response, bytes: u64) -> Result<Option<bytes::Bytes>, ApiError> {
+        next_chunk(response, self.config.timeout, bytes).await
+    }
+}
+
+async fn next_chunk(response: &mut Response, limit: Duration, bytes: u64) -> Result<Option<bytes::Bytes>, ApiError> {
+    match timeout(limit, response.chunk()).await {
+        Err(_) => Err(ApiError::Silent(limit)),
+        Ok(Err(error)) => Err(ApiError::BrokenBody { bytes, source: Arc::new(error.without_url()) }),
+        Ok(Ok(chunk)) => Ok(chunk),
+    }
+}
+
+impl PendingAnswer {
+    /// Sends the body, chunk by chunk as it comes, to the thread that reads it. Returns when the
+    /// body has ended, failed, or nobody reads any more.
+    pub(crate) async fn pump(mut self, events: mpsc::Sender<BodyEvent>) {
+        let mut bytes = 0;
+        loop {
+            let event = match next_chunk(&mut self.response, self.timeout, bytes).await {
+                Ok(Some(chunk)) => {
+                    bytes += chunk.len() as u64;
+                    BodyEvent::Chunk(chunk)
+                }
+                Ok(None) => BodyEvent::End,
+                Err(error) => BodyEvent::Failed(error),
+            };
+            let last = !matches!(event, BodyEvent::Chunk(_));
+            if events.send(event).await.is_err() || last {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether a URL's host is this machine, for certain.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}
+
+/// An error and its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    line
+}

@@ -1,0 +1,217 @@
+//! From the bytes of an answer as they arrive to UTF-8 text in a buffer: gzip, charset, size bound.
+//!
+//! Runs on a blocking thread; the network feeds it through [`BodyReader`].
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use bytes::{Buf as _, Bytes};
+use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
+use flate2::bufread::MultiGzDecoder;
+use tokio::sync::mpsc;
+
+use super::error::ApiError;
+
+/// What a body sends: chunks, then one end or one failure. A channel that closes without either
+/// belongs to a fetch that was dropped.
+#[derive(Debug)]
+pub(crate) enum BodyEvent {
+    Chunk(Bytes),
+    End,
+    Failed(ApiError),
+}
+
+/// Reads a body's chunks from a channel.
+pub(crate) struct BodyReader {
+    events: mpsc::Receiver<BodyEvent>,
+    chunk: Bytes,
+    ended: bool,
+}
+
+impl BodyReader {
+    pub(crate) fn new(events: mpsc::Receiver<BodyEvent>) -> Self {
+        Self { events, chunk: Bytes::new(), ended: false }
+    }
+}
+
+impl BufRead for BodyReader {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.chunk.is_empty() && !self.ended {
+            match self.events.blocking_recv() {
+                Some(BodyEvent::Chunk(chunk)) => self.chunk = chunk,
+                Some(BodyEvent::End) => self.ended = true,
+                Some(BodyEvent::Failed(error)) => return Err(io::Error::other(error)),
+                None => return Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+        Ok(&self.chunk)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.chunk.advance(amount);
+    }
+}
+
+impl Read for BodyReader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let have = self.fill_buf()?;
+        let taken = have.len().min(out.len());
+        out[..taken].copy_from_slice(&have[..taken]);
+        self.consume(taken);
+        Ok(taken)
+    }
+}
+
+/// What the answer's headers say of its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Charset(&'static Encoding);
+
+impl Charset {
+    /// The charset a `Content-Type` declares; UTF-8 where it declares none.
+    pub(crate) fn from_content_type(header: Option<&str>) -> Result<Self, ApiError> {
+        let Some(label) = header.and_then(charset_label) else { return Ok(Self(UTF_8)) };
+        // names for CP949 that the WHATWG list lacks
+        let known = match label.to_ascii_lowercase().as_str() {
+            "cp949" | "ms949" | "uhc" | "x-windows-949" | "euckr" => Some(encoding_rs::EUC_KR),
+            label => Encoding::for_label(label.as_bytes()),
+        };
+        known.map(Self).ok_or_else(|| ApiError::Encoding { what: "charset", name: label.into() })
+    }
+}
+
+fn charset_label(content_type: &str) -> Option<&str> {
+    content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    })
+}
+
+const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
+const BLOCK: usize = 64 * 1024;
+
+/// The answer's text, block by block.
+pub(crate) struct TextReader {
+    source: Box<dyn BufRead + Send>,
+    charset: Charset,
+    decoder: Decoder,
+    /// Decompressed bytes read.
+    read: u64,
+    limit: u64,
+    /// A sequence of UTF-8 that the last block ended inside.
+    partial: Vec<u8>,
+    /// Met behind text that is still to be handed out.
+    failed: Option<ApiError>,
+    ended: bool,
+}
+
+impl TextReader {
+    /// Begins to read: looks at the first bytes for gzip, whatever the headers said of it.
+    ///
+    /// # Errors
+    /// What the body's first read meets.
+    pub(crate) fn new(mut body: impl BufRead + Send + 'static, charset: Charset, limit: u64) -> Result<Self, ApiError> {
+        let first = body.fill_buf().map_err(|error| failure(error, 0))?;
+        // no JSON begins with these bytes, so proxies that drop or add the header do no harm
+        let source: Box<dyn BufRead + Send> = if first.starts_with(&GZIP_MAGIC[..first.len().min(2)]) && !first.is_empty() {
+            Box::new(BufReader::with_capacity(BLOCK, MultiGzDecoder::new(body)))
+        } else {
+            Box::new(body)
+        };
+        Ok(Self {
+            source,
+            charset,
+            decoder: charset.0.new_decoder_with_bom_removal(),
+            read: 0,
+            limit,
+            partial: Vec::new(),
+            failed: None,
+            ended: false,
+        })
+    }
+
+    /// Bytes read so far, decompressed.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.read
+    }
+
+    /// Appends the next block's text to `out`; `false` where the answer has ended.
+    ///
+    /// # Errors
+    /// What the body, its gzip stream or its charset meets. Text before the place comes first.
+    pub(crate) fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, ApiError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if self.ended {
+            return Ok(false);
+        }
+        let block = self.source.fill_buf().map_err(|error| failure(error, self.read))?;
+        let length = block.len();
+        let start = self.read;
+        self.read += length as u64;
+        if self.read > self.limit {
+            return Err(ApiError::TooLarge(self.limit >> 20));
+        }
+        self.ended = length == 0;
+        let valid = if self.charset.0 == UTF_8 {
+            append_utf8(block, &mut self.partial, start == 0, out)
+        } else {
+            append_decoded(&mut self.decoder, block, self.ended, out)
+        };
+        self.source.consume(length);
+        if let Err(at) = valid {
+            // at most a few bytes of a split sequence lie before this block
+            self.failed = Some(ApiError::Charset { charset: self.charset.0.name(), at: start + at as u64 });
+        }
+        Ok(!self.ended || self.failed.is_some())
+    }
+}
+
+/// Appends a block of UTF-8, holding back a sequence that it ends inside; the offset of what is not UTF-8.
+fn append_utf8(mut block: &[u8], partial: &mut Vec<u8>, first: bool, out: &mut Vec<u8>) -> Result<(), usize> {
+    if first {
+        // a byte order mark never spans blocks in practice; split, it is refused as not JSON
+        block = block.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(block);
+    }
+    let begin = out.len();
+    let held = partial.len();
+    out.append(partial);
+    out.extend_from_slice(block);
+    let Err(error) = std::str::from_utf8(&out[begin..]) else { return Ok(()) };
+    let valid = begin + error.valid_up_to();
+    let rest = out.split_off(valid);
+    if error.error_len().is_some() || block.is_empty() {
+        return Err((valid - begin).saturating_sub(held));
+    }
+    *partial = rest;
+    Ok(())
+}
+
+/// Appends a block of another charset, decoded; the offset of what is not in it.
+fn append_decoded(decoder: &mut Decoder, block: &[u8], last: bool, out: &mut Vec<u8>) -> Result<(), usize> {
+    let mut at = 0;
+    loop {
+        let room = decoder.max_utf8_buffer_length_without_replacement(block.len() - at).unwrap_or(BLOCK).max(16);
+        let begin = out.len();
+        out.resize(begin + room, 0);
+        let (result, used, written) = decoder.decode_to_utf8_without_replacement(&block[at..], &mut out[begin..], last);
+        out.truncate(begin + written);
+        at += used;
+        match result {
+            DecoderResult::InputEmpty => return Ok(()),
+            DecoderResult::OutputFull => {}
+            DecoderResult::Malformed(..) => return Err(at),
+        }
+    }
+}
+
+/// Tells the transport's failure, which comes through readers as it was, from the decoder's own.
+fn failure(error: io::Error, bytes: u64) -> ApiError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => ApiError::Gzip(format!("ends early, after {bytes} bytes decompressed")),
+        io::ErrorKind::BrokenPipe => ApiError::Cut { bytes },
+        _ => match error.downcast::<ApiError>() {
+            Ok(error) => error,
+            Err(error) => ApiError::Gzip(error.to_string()),
+        },
+    }
+}

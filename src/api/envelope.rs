@@ -1,0 +1,424 @@
+//! The streaming reader of settlement answers: one pass, one row in memory at a time.
+//!
+//! Reads every shape the API is known or thought to answer in (an object with `DATA`, an array of
+//! such objects, an array of rows that each carry a `RESULTCODE`) and refuses the rest. Hands rows
+//! on as they come; whether they count is only known when the answer has ended, because its
+//! `RESULTCODE` may come last.
+
+use super::decode::TextReader;
+use super::error::ApiError;
+use super::json::{self, Scan, Value};
+use super::wire::WireRow;
+
+/// `RESULTCODE` of success.
+const SUCCESS: &str = "0000";
+
+/// A row, or any other part outside `DATA`, longer than this is refused: memory stays bounded.
+const MAX_PART: usize = 4 << 20;
+
+/// How an answer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// `RESULTCODE`: success, or one of the codes that mean "no rows".
+    pub result_code: String,
+    /// `RESULTMSG`, where there was one.
+    pub result_message: Option<String>,
+    /// Rows handed on.
+    pub rows: u64,
+    /// Whether the answer was empty by its code and not by `0000` with nothing in `DATA`.
+    pub empty_by_code: bool,
+    /// Members of the envelope that the manual does not name.
+    pub unknown_members: Vec<String>,
+}
+
+/// Why reading stopped.
+#[derive(Debug)]
+pub enum ReadError<E> {
+    /// The answer.
+    Api(ApiError),
+    /// The receiver of the rows.
+    Receiver(E),
+}
+
+impl<E> From<ApiError> for ReadError<E> {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+/// Reads a whole answer, handing each row with its 1-based position to `receive`.
+///
+/// # Errors
+/// The first thing wrong with the answer as a whole, an error code included, or what `receive`
+/// returned. Rows handed on before an error do not count.
+pub(crate) fn read<E>(
+    text: TextReader,
+    empty_codes: &[String],
+    receive: impl FnMut(u64, &WireRow<'_>) -> Result<(), E>,
+) -> Result<Answer, ReadError<E>> {
+    let mut reader = Reader { text, bytes: Vec::new(), at: 0, keep: None, before: 0, ended: false, empty_codes, receive, rows: 0 };
+    reader.answer()
+}
+
+/// What one object of the answer said.
+#[derive(Debug, Default)]
+struct Envelope {
+    code: Option<String>,
+    message: Option<String>,
+    data: Data,
+    unknown: Vec<String>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Data {
+    #[default]
+    Missing,
+    Nothing,
+    Rows,
+    Unreadable,
+}
+
+enum Verdict {
+    Success,
+    Empty,
+}
+
+struct Reader<'c, F> {
+    text: TextReader,
+    bytes: Vec<u8>,
+    /// The next byte to read.
+    at: usize,
+    /// Bytes from here on are kept although they were read: a row may have to be read again.
+    keep: Option<usize>,
+    /// Bytes of the answer's text that lie before `bytes`.
+    before: u64,
+    ended: bool,
+    empty_codes: &'c [String],
+    receive: F,
+    rows: u64,
+}
+
+type Step<T, E> = Result<T, ReadError<E>>;
+
+impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
+    fn answer(&mut self) -> Step<Answer, E> {
+        let (envelope, verdict) = match self.next_byte()? {
+            Some(b'{') => {
+                let (envelope, row) = self.object(false)?;
+                let verdict = self.judge(&envelope)?;
+                if row.known > 0 && envelope.data == Data::Missing && matches!(verdict, Verdict::Success) {
+                    return shape("a row stands where an answer with DATA should");
+                }
+                (envelope, verdict)
+            }
+            Some(b'[') => self.array()?,
+            Some(_) => return Err(self.not_json(self.at, "an object or an array").into()),
+            None => return Err(ApiError::Cut { bytes: self.text.bytes() }.into()),
+        };
+        if self.next_byte()?.is_some() {
+            return Err(self.not_json(self.at, "the end of the answer").into());
+        }
+        Ok(Answer {
+            result_code: envelope.code.unwrap_or_default(),
+            result_message: envelope.message,
+            rows: self.rows,
+            empty_by_code: matches!(verdict, Verdict::Empty) && self.rows == 0,
+            unknown_members: envelope.unknown,
+        })
+    }
+
+    /// An array of answers, or of rows with a code each.
+    fn array(&mut self) -> Step<(Envelope, Verdict), E> {
+        let mut all: Option<(Envelope, Verdict)> = None;
+        let (mut answers, mut bare_rows) = (false, false);
+        self.at += 1;
+        if self.expect()? == b']' {
+            return shape("an empty array, with no RESULTCODE");
+        }
+        loop {
+            if self.expect()? != b'{' {
+                return shape("an array of something else than objects");
+            }
+            let (envelope, row) = self.object(true)?;
+            let verdict = self.judge(&envelope)?;
+            if envelope.data != Data::Missing {
+                answers = true;
+            } else if row.known > 0 && matches!(verdict, Verdict::Success) {
+                bare_rows = true;
+                self.bare_row()?;
+            }
+            self.keep = None;
+            if answers && bare_rows {
+                return shape("an array that mixes rows with answers");
+            }
+            all = Some(match all.take() {
+                None => (envelope, verdict),
+                Some(all) => merge(all, (envelope, verdict)),
+            });
+            match self.expect()? {
+                b',' => self.at += 1,
+                b']' => break,
+                _ => return Err(self.not_json(self.at, "a comma or a closing bracket").into()),
+            }
+        }
+        self.at += 1;
+        match all {
+            Some(all) => Ok(all),
+            None => shape("an empty array, with no RESULTCODE"),
+        }
+    }
+
+    /// Hands on the object just read, which [`Reader::keep`] still holds, as a row.
+    fn bare_row(&mut self) -> Step<(), E> {
+        let from = self.keep.unwrap_or(self.at);
+        match WireRow::scan(&self.bytes, from) {
+            Ok((row, _)) => {
+                self.rows += 1;
+                (self.receive)(self.rows, &row).map_err(ReadError::Receiver)
+            }
+            Err(scan) => Err(self.syntax(scan).into()),
+        }
+    }
+
+    /// Reads one object member by member; with `keep`, so that it can be read again as a row.
+    fn object(&mut self, keep: bool) -> Step<(Envelope, Fields), E> {
+        let mut envelope = Envelope::default();
+        let mut fields = Fields::default();
+        self.keep = keep.then_some(self.at);
+        self.at += 1;
+        if self.expect()? == b'}' {
+            self.at += 1;
+            return Ok((envelope, fields));
+        }
+        loop {
+            self.expect()?;
+            let key = self.scan(|bytes, at| json::string(bytes, at).map(|(key, end)| (key.decode().into_owned(), end)))?;
+            if self.expect()? != b':' {
+                return Err(self.not_json(self.at, "a colon").into());
+            }
+            self.at += 1;
+            let first = self.expect()?;
+            match key.as_str() {
+                "DATA" => {
+                    if envelope.data != Data::Missing {
+                        return shape("DATA is given twice");
+                    }
+                    envelope.data = if first == b'[' {
+                        self.keep = None;
+                        self.data()?
+                    } else {
+                        self.scan(|bytes, at| json::value(bytes, at).map(|(value, end)| (no_list(value), end)))?
+                    };
+                }
+                "RESULTCODE" | "RESULTMSG" => {
+                    let text = self.scan(|bytes, at| json::value(bytes, at).map(|(value, end)| (scalar(value), end)))?;
+                    let slot = if key == "RESULTCODE" { &mut envelope.code } else { &mut envelope.message };
+                    if slot.is_some() {
+                        return shape(format!("{key} is given twice"));
+                    }
+                    *slot = text;
+                }
+                _ => {
+                    self.scan(|bytes, at| json::value(bytes, at).map(|(_, end)| ((), end)))?;
+                    if super::wire::Field::ALL.iter().any(|field| field.name() == key) {
+                        fields.known += 1;
+                    } else if envelope.unknown.len() < 16 {
+                        envelope.unknown.push(key);
+                    }
+                }
+            }
+            match self.expect()? {
+                b',' => self.at += 1,
+                b'}' => break,
+                _ => return Err(self.not_json(self.at, "a comma or a closing brace").into()),
+            }
+        }
+        self.at += 1;
+        Ok((envelope, fields))
+    }
+
+    /// The rows of `DATA`, the array at the cursor.
+    fn data(&mut self) -> Step<Data, E> {
+        self.at += 1;
+        if self.expect()? == b']' {
+            self.at += 1;
+            return Ok(Data::Nothing);
+        }
+        loop {
+            self.expect()?;
+            self.row()?;
+            match self.expect()? {
+                b',' => self.at += 1,
+                b']' => break,
+                _ => return Err(self.not_json(self.at, "a comma or a closing bracket").into()),
+            }
+        }
+        self.at += 1;
+        Ok(Data::Rows)
+    }
+
+    fn row(&mut self) -> Step<(), E> {
+        loop {
+            match WireRow::scan(&self.bytes, self.at) {
+                Ok((row, end)) => {
+                    if let Some(Some(code)) = row.result_code.map(scalar)
+                        && code != SUCCESS
+                    {
+                        let message = row.result_message.and_then(scalar).unwrap_or_default();
+                        return Err(ApiError::ResultCode { code, message }.into());
+                    }
+                    self.rows += 1;
+                    (self.receive)(self.rows, &row).map_err(ReadError::Receiver)?;
+                    self.at = end;
+                    return Ok(());
+                }
+                Err(Scan::Incomplete) => self.more()?,
+                Err(scan) => return Err(self.syntax(scan).into()),
+            }
+        }
+    }
+
+    /// What an object's code says of it.
+    fn judge(&self, envelope: &Envelope) -> Step<Verdict, E> {
+        let Some(code) = envelope.code.as_deref() else {
+            return shape("no RESULTCODE");
+        };
+        if code == SUCCESS {
+            if envelope.data == Data::Unreadable {
+                return shape("DATA is not a list of rows");
+            }
+            return Ok(Verdict::Success);
+        }
+        if !self.empty_codes.iter().any(|empty| empty == code) {
+            let message = envelope.message.clone().unwrap_or_default();
+            return Err(ApiError::ResultCode { code: code.into(), message }.into());
+        }
+        if matches!(envelope.data, Data::Rows | Data::Unreadable) {
+            return shape(format!("RESULTCODE {code} means no rows, yet DATA has some"));
+        }
+        Ok(Verdict::Empty)
+    }
+
+    /// Scans a value at the cursor, reading on until it is whole.
+    fn scan<T>(&mut self, scan: impl Fn(&[u8], usize) -> Result<(T, usize), Scan>) -> Step<T, E> {
+        loop {
+            match scan(&self.bytes, self.at) {
+                Ok((value, end)) => {
+                    self.at = end;
+                    return Ok(value);
+                }
+                Err(Scan::Incomplete) => self.more()?,
+                Err(error) => return Err(self.syntax(error).into()),
+            }
+        }
+    }
+
+    /// The next byte that is not white space; none at the end of the answer.
+    fn next_byte(&mut self) -> Result<Option<u8>, ApiError> {
+        loop {
+            self.at = json::skip_space(&self.bytes, self.at);
+            if let Some(&byte) = self.bytes.get(self.at) {
+                return Ok(Some(byte));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// The next byte that is not white space, where the answer must go on.
+    fn expect(&mut self) -> Result<u8, ApiError> {
+        self.next_byte()?.ok_or_else(|| self.cut())
+    }
+
+    /// Reads on, where a value must go on. Doubles what is at hand, so that a long value read from
+    /// a slow body is not scanned again for every byte.
+    fn more(&mut self) -> Result<(), ApiError> {
+        let have = self.bytes.len() - self.start();
+        if have > MAX_PART {
+            return Err(ApiError::Shape(format!("row {} or what follows it is longer than {} MiB", self.rows, MAX_PART >> 20)));
+        }
+        loop {
+            if self.ended {
+                return if self.bytes.len() - self.start() > have { Ok(()) } else { Err(self.cut()) };
+            }
+            self.fill()?;
+            if self.bytes.len() - self.start() >= 2 * have {
+                return Ok(());
+            }
+        }
+    }
+
+    fn start(&self) -> usize {
+        self.keep.unwrap_or(self.at)
+    }
+
+    /// Drops what was read and appends the next block.
+    fn fill(&mut self) -> Result<(), ApiError> {
+        let start = self.start();
+        self.bytes.drain(..start);
+        self.at -= start;
+        self.keep = self.keep.map(|_| 0);
+        self.before += start as u64;
+        self.ended = !self.text.fill(&mut self.bytes)?;
+        Ok(())
+    }
+
+    fn cut(&self) -> ApiError {
+        ApiError::Cut { bytes: self.text.bytes() }
+    }
+
+    fn syntax(&self, scan: Scan) -> ApiError {
+        match scan {
+            Scan::Incomplete => self.cut(),
+            Scan::Syntax(at, expected) => self.not_json(at, expected),
+        }
+    }
+
+    fn not_json(&self, at: usize, expected: &'static str) -> ApiError {
+        // more than is shown, so that a secret in it can be found before it is cut
+        const WINDOW: usize = 4096;
+        let end = self.bytes.len().min(at + WINDOW);
+        let excerpt = String::from_utf8_lossy(&self.bytes[at.min(end)..end]).into_owned();
+        ApiError::NotJson { at: self.before + at as u64, expected, excerpt }
+    }
+}
+
+/// How many of the manual's row fields an object has.
+#[derive(Debug, Default)]
+struct Fields {
+    known: usize,
+}
+
+fn merge((mut all, verdict): (Envelope, Verdict), (next, next_verdict): (Envelope, Verdict)) -> (Envelope, Verdict) {
+    all.unknown.extend(next.unknown);
+    all.unknown.truncate(16);
+    // one answer with success makes the whole a success: an empty part beside it adds nothing
+    match (&verdict, &next_verdict) {
+        (Verdict::Empty, Verdict::Success) => (Envelope { unknown: all.unknown, ..next }, Verdict::Success),
+        _ => (all, verdict),
+    }
+}
+
+fn no_list(value: Value<'_>) -> Data {
+    match value {
+        Value::Null => Data::Nothing,
+        Value::Str(text) if text.decode().trim().is_empty() => Data::Nothing,
+        Value::Other(text) if text.starts_with('{') && text[1..text.len() - 1].trim().is_empty() => Data::Nothing,
+        _ => Data::Unreadable,
+    }
+}
+
+/// A code's or a message's text.
+fn scalar(value: Value<'_>) -> Option<String> {
+    match value {
+        Value::Str(text) => Some(text.decode().trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Number(text) | Value::Other(text) => Some(text.to_owned()),
+        Value::Null => None,
+    }
+}
+
+fn shape<T, E>(what: impl Into<String>) -> Step<T, E> {
+    Err(ApiError::Shape(what.into()).into())
+}

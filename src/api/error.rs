@@ -1,0 +1,183 @@
+//! What can go wrong between a request and the end of its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A failed call. `Display` says one layer; the cause, where there is one, is the `source()`.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ApiError {
+    /// No connection to the API could be made.
+    #[error("could not connect to the API")]
+    Connect(#[source] Arc<reqwest::Error>),
+    /// The request could not be sent or its answer not begun.
+    #[error("the connection to the API broke")]
+    Connection(#[source] Arc<reqwest::Error>),
+    /// The API was silent for longer than the timeout.
+    #[error("the API was silent for {} (--timeout)", humantime::format_duration(*.0))]
+    Silent(Duration),
+    /// The answer's body broke off.
+    #[error("the answer broke off after {bytes} bytes")]
+    BrokenBody {
+        /// Bytes that had arrived, as sent.
+        bytes: u64,
+        /// What the transport said.
+        source: Arc<reqwest::Error>,
+    },
+    /// The answer ends before its JSON does.
+    #[error("the answer is cut short: it ends after {bytes} bytes, inside its JSON")]
+    Cut {
+        /// Bytes read, decompressed.
+        bytes: u64,
+    },
+    /// The answer's gzip stream is damaged or ends early.
+    #[error("the answer's gzip stream is broken ({0})")]
+    Gzip(String),
+    /// Not JSON: HTML, say.
+    #[error("the answer is not JSON: {expected} was expected at byte {at}, where it reads {excerpt:?}")]
+    NotJson {
+        /// Offset in the answer, decompressed.
+        at: u64,
+        /// What should have stood there.
+        expected: &'static str,
+        /// What stands there.
+        excerpt: String,
+    },
+    /// An HTTP status other than success.
+    #[error("the API answered HTTP {status}{}", .excerpt.as_deref().map(|text| format!(": {text:?}")).unwrap_or_default())]
+    Status {
+        /// The status.
+        status: u16,
+        /// How long the API asks to wait.
+        retry_after: Option<Duration>,
+        /// The beginning of the answer.
+        excerpt: Option<String>,
+    },
+    /// A redirect, never followed: it would carry the token elsewhere.
+    #[error("the API answered with a redirect (HTTP {0}), which is not followed: check --base-url")]
+    Redirect(u16),
+    /// The API asks for a longer wait than a run should take.
+    #[error("the API asks to wait {}, longer than a run waits: run again later", humantime::format_duration(*.0))]
+    WaitTooLong(Duration),
+    /// A `RESULTCODE` that is neither success nor "no rows".
+    #[error("the API answered RESULTCODE {code}: {message:?}")]
+    ResultCode {
+        /// `RESULTCODE`
+        code: String,
+        /// `RESULTMSG`
+        message: String,
+    },
+    /// The API refused a token it had just issued (HTTP 401 or 403).
+    #[error("the API refused its own new token (HTTP {0}): check that the API id may read settlements from this address")]
+    TokenRefused(u16),
+    /// The API refused the credentials.
+    #[error("the API refused the credentials of merchant {merchant} (RTN_CD {code}: {message:?}): check the API id and COOKIEPAY_API_KEY")]
+    KeyRefused {
+        /// The API id.
+        merchant: String,
+        /// `RTN_CD`
+        code: String,
+        /// `RTN_MSG`
+        message: String,
+    },
+    /// No token could be had; the call was not made.
+    #[error("no token could be had")]
+    NoToken(#[source] Arc<ApiError>),
+    /// A token answer without a usable token.
+    #[error("the token answer cannot be used: {0}")]
+    TokenAnswer(&'static str),
+    /// The answer is larger than the bound.
+    #[error("the answer is larger than {0} MiB (--max-answer-mib)")]
+    TooLarge(u64),
+    /// JSON, but none of the shapes a settlement answer has.
+    #[error("the answer has an unknown shape: {0}")]
+    Shape(String),
+    /// Bytes that the declared charset does not have.
+    #[error("the answer is not {charset} from byte {at} on: its charset is wrong or it is damaged")]
+    Charset {
+        /// The charset read.
+        charset: &'static str,
+        /// Offset in the answer, decompressed.
+        at: u64,
+    },
+    /// A charset or a content encoding that is not known.
+    #[error("the answer comes in an unknown {what} {name:?}")]
+    Encoding {
+        /// `charset` or `content encoding`.
+        what: &'static str,
+        /// As the header names it.
+        name: String,
+    },
+}
+
+/// Whose fault a failure is; day failures are grouped by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The API or the way to it.
+    Upstream,
+    /// The API asks for fewer requests.
+    RateLimit,
+    /// The credentials.
+    Auth,
+    /// The answer is not what the manual and the notes on it allow.
+    Contract,
+}
+
+impl ApiError {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Connect(_)
+            | Self::Connection(_)
+            | Self::Silent(_)
+            | Self::BrokenBody { .. }
+            | Self::Cut { .. }
+            | Self::Gzip(_)
+            | Self::NotJson { .. }
+            | Self::Redirect(_)
+            | Self::ResultCode { .. }
+            | Self::TokenAnswer(_) => Fault::Upstream,
+            Self::Status { status: 429, .. } | Self::WaitTooLong(_) => Fault::RateLimit,
+            Self::Status { .. } => Fault::Upstream,
+            Self::NoToken(error) => error.fault(),
+            Self::TokenRefused(_) | Self::KeyRefused { .. } => Fault::Auth,
+            Self::TooLarge(_) | Self::Shape(_) | Self::Charset { .. } | Self::Encoding { .. } => Fault::Contract,
+        }
+    }
+}
+
+/// Characters of the API's own words that an error shows.
+const SHOWN: usize = 160;
+
+/// Takes the secrets out of the API's own words and cuts them to a readable length.
+#[must_use]
+pub(crate) fn presentable(text: &str, secrets: &[&str]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        text = text.replace(secret, "[secret]");
+    }
+    if let Some((end, _)) = text.char_indices().nth(SHOWN) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+impl ApiError {
+    /// The error with the API's own words made [`presentable`].
+    #[must_use]
+    pub(crate) fn presentable(mut self, secrets: &[&str]) -> Self {
+        let clean = |text: &mut String| *text = presentable(text, secrets);
+        match &mut self {
+            Self::NotJson { excerpt, .. } => clean(excerpt),
+            Self::Status { excerpt: Some(excerpt), .. } => clean(excerpt),
+            Self::ResultCode { code, message } | Self::KeyRefused { code, message, .. } => {
+                clean(code);
+                clean(message);
+            }
+            Self::Shape(text) | Self::Gzip(text) | Self::Encoding { name: text, .. } => clean(text),
+            _ => {}
+        }
+        self
+    }
+}

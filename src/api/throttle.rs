@@ -1,0 +1,47 @@
+//! How often a run may ask: the rate limit, and the waits the API asks for. Shared by all walkers.
+
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio::time::Instant;
+
+/// Lets requests through at the run's pace.
+pub(crate) struct Throttle {
+    limiter: Option<DefaultDirectRateLimiter>,
+    not_before: Mutex<Option<Instant>>,
+}
+
+impl Throttle {
+    /// At most `per_second` requests a second, evenly spread; 0 for no limit.
+    pub(crate) fn new(per_second: u32) -> Self {
+        let limiter = NonZeroU32::new(per_second).map(|rate| {
+            // timers are good to a millisecond or two, so high rates need a small burst to be reached
+            let burst = NonZeroU32::new(rate.get() / 100).unwrap_or(NonZeroU32::MIN);
+            RateLimiter::direct(Quota::per_second(rate).allow_burst(burst))
+        });
+        Self { limiter, not_before: Mutex::new(None) }
+    }
+
+    /// Returns when the next request may be sent.
+    pub(crate) async fn ready(&self) {
+        loop {
+            let wait = *self.not_before.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            match wait {
+                Some(until) if until > Instant::now() => tokio::time::sleep_until(until).await,
+                _ => break,
+            }
+        }
+        if let Some(limiter) = &self.limiter {
+            limiter.until_ready().await;
+        }
+    }
+
+    /// No walker asks again before `wait` has passed.
+    pub(crate) fn pause(&self, wait: Duration) {
+        let until = Instant::now() + wait;
+        let mut not_before = self.not_before.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *not_before = Some(not_before.map_or(until, |earlier| earlier.max(until)));
+    }
+}

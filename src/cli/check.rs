@@ -1,0 +1,135 @@
+//! `check`: would a run work? Settings, token, one settlement call and the lake, a line each.
+
+use chrono::{Days, Utc};
+use clap::Args;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::api::client::chain;
+use crate::api::error::{ApiError, Fault};
+use crate::config::{self, ApiSettings, RawSettings};
+use crate::extract::lookup;
+use crate::lake::record::seoul_date;
+use crate::lake::store::Lake;
+use crate::result::Kind;
+
+use super::options::{ApiArgs, GlobalArgs, LakeArgs, OutputArgs, OutputFormat};
+use super::output;
+use super::session::Session;
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Pay date of the settlement call [default: yesterday in Seoul]
+    #[arg(long, value_name = "DATE")]
+    date: Option<String>,
+    #[command(flatten)]
+    lake: LakeArgs,
+    #[command(flatten)]
+    api: ApiArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+struct Checked {
+    name: &'static str,
+    outcome: Result<String, (u8, String)>,
+}
+
+impl CheckArgs {
+    pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
+        let mut checked = Vec::new();
+        self.check(global, &mut checked).await;
+        let code = checked.iter().find_map(|check| check.outcome.as_ref().err().map(|(code, _)| *code)).unwrap_or(0);
+        match self.output.format() {
+            OutputFormat::Text => {
+                for Checked { name, outcome } in &checked {
+                    match outcome {
+                        Ok(detail) => output::line(format_args!("ok    {name}: {detail}")),
+                        Err((_, detail)) => output::line(format_args!("FAIL  {name}: {detail}")),
+                    }
+                }
+            }
+            OutputFormat::Json => {
+                let checks: Vec<_> = checked
+                    .iter()
+                    .map(|Checked { name, outcome }| {
+                        let (ok, detail) = match outcome {
+                            Ok(detail) => (true, detail),
+                            Err((_, detail)) => (false, detail),
+                        };
+                        json!({ "name": name, "ok": ok, "detail": detail })
+                    })
+                    .collect();
+                let status = if code == 0 { "success" } else { "failed" };
+                output::line(json!({ "command": "check", "status": status, "exit_code": code, "checks": checks }));
+            }
+        }
+        code
+    }
+
+    async fn check(&self, global: &GlobalArgs, checked: &mut Vec<Checked>) {
+        let mut note = |name, outcome| checked.push(Checked { name, outcome });
+        let flags = RawSettings { dest: self.lake.dest.clone(), ..self.api.settings() };
+        let settings = flags.over_file(global.config.as_deref()).and_then(|raw| {
+            let yesterday = seoul_date(Utc::now()) - Days::new(1);
+            let date = self.date.as_deref().map_or(Ok(yesterday), |date| config::pay_date("--date", date))?;
+            Ok((ApiSettings::new(&raw, &self.api.simulator)?, config::destination(&raw)?, date))
+        });
+        let (api, dest, date) = match settings {
+            Ok(settings) => settings,
+            Err(error) => return note("settings", Err((2, chain(&error)))),
+        };
+        let session = match Session::open(api).await {
+            Ok(session) => session,
+            Err(message) => return note("settings", Err((1, message))),
+        };
+        note("settings", Ok(format!("merchant {} at {}, lake at {dest}", session.client.api_id(), session.source_url)));
+        match session.client.authenticate().await {
+            Ok(()) => {
+                note("token", Ok("the API takes the credentials".into()));
+                let rows = lookup(&session.client, date, None, &session.empty_codes).await;
+                note(
+                    "settlement",
+                    match rows {
+                        Ok(batches) => {
+                            Ok(format!("{} rows for {date}", batches.iter().map(arrow_array::RecordBatch::num_rows).sum::<usize>()))
+                        }
+                        Err(error) => Err((exit_code(error.kind), error.message)),
+                    },
+                );
+            }
+            Err(error) => note("token", Err((api_exit_code(&error), chain(&error)))),
+        }
+        let probed = match Lake::open(&dest, false) {
+            Ok(Some(lake)) => lake.probe(&Uuid::now_v7().to_string()).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        note(
+            "lake",
+            match probed {
+                Ok(()) => Ok(format!("wrote, read and removed an object in {dest}")),
+                Err(error) => Err((7, format!("{}: check that {dest} is there and may be written", chain(&error)))),
+            },
+        );
+    }
+}
+
+/// The exit code of a command that makes one call.
+pub(super) fn exit_code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Auth => 4,
+        Kind::Contract | Kind::Guard => 5,
+        Kind::Upstream | Kind::RateLimit => 6,
+        Kind::Storage => 7,
+        Kind::Internal => 1,
+    }
+}
+
+fn api_exit_code(error: &ApiError) -> u8 {
+    match error.fault() {
+        Fault::Auth => 4,
+        Fault::Contract => 5,
+        Fault::Upstream | Fault::RateLimit => 6,
+    }
+}

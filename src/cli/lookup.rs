@@ -1,0 +1,120 @@
+//! `lookup`: one pay date's rows, or one transaction's, without a lake.
+
+use clap::{Args, ValueEnum};
+use comfy_table::Table;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use serde_json::{Map, Value as Json};
+
+use crate::api::client::chain;
+use crate::config::{self, ApiSettings, RawSettings};
+use crate::extract::lookup;
+use crate::settlement::cells::cell;
+use crate::settlement::columns::COLUMNS;
+
+use super::check::exit_code;
+use super::options::{ApiArgs, GlobalArgs};
+use super::output;
+use super::session::Session;
+
+#[derive(Debug, Args)]
+pub(super) struct LookupArgs {
+    /// The pay date, YYYY-MM-DD or YYYYMMDD
+    #[arg(long, value_name = "DATE")]
+    date: String,
+    /// Only this transaction (the PG's transaction number)
+    #[arg(long, value_name = "TID")]
+    tid: Option<String>,
+    #[command(flatten)]
+    api: ApiArgs,
+    /// Form of the rows on stdout [default: text on a terminal, else json]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    output: Option<RowFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RowFormat {
+    /// A table of the columns that matter most
+    Text,
+    /// One JSON object a row; amounts as exact strings
+    Json,
+    /// Every column, with a header
+    Csv,
+}
+
+/// What fits a terminal.
+const SHOWN: [&str; 9] =
+    ["transaction_id", "order_no", "payment_status", "pay_type", "auth_amount", "fee", "vat", "payment_amount", "payoff_status"];
+
+impl LookupArgs {
+    pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
+        use std::io::IsTerminal as _;
+        let settings = self
+            .api
+            .settings()
+            .over_file(global.config.as_deref())
+            .and_then(|raw: RawSettings| Ok((config::pay_date("--date", &self.date)?, ApiSettings::new(&raw, &self.api.simulator)?)));
+        let (date, api) = match settings {
+            Ok(settings) => settings,
+            Err(error) => {
+                tracing::error!("{}", chain(&error));
+                return 2;
+            }
+        };
+        let session = match Session::open(api).await {
+            Ok(session) => session,
+            Err(message) => {
+                tracing::error!("{message}");
+                return 1;
+            }
+        };
+        let batches = match lookup(&session.client, date, self.tid.as_deref(), &session.empty_codes).await {
+            Ok(batches) => batches,
+            Err(error) => {
+                tracing::error!(pay_date = %date, attempts = error.attempts, "{}", error.message);
+                return exit_code(error.kind);
+            }
+        };
+        let rows = batches.iter().flat_map(|batch| {
+            (0..batch.num_rows()).map(move |row| batch.columns().iter().map(|array| cell(array, row)).collect::<Vec<_>>())
+        });
+        let default = if std::io::stdout().is_terminal() { RowFormat::Text } else { RowFormat::Json };
+        match self.output.unwrap_or(default) {
+            RowFormat::Text => print_table(rows),
+            RowFormat::Json => print_json(rows),
+            RowFormat::Csv => print_csv(rows),
+        }
+        0
+    }
+}
+
+type Row = Vec<Option<String>>;
+
+fn print_table(rows: impl Iterator<Item = Row>) {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(SHOWN);
+    let mut count = 0;
+    for row in rows {
+        count += 1;
+        let shown = COLUMNS.iter().zip(row).filter(|(column, _)| SHOWN.contains(&column.name));
+        table.add_row(shown.map(|(_, value)| value.unwrap_or_default()));
+    }
+    output::line(&table);
+    output::line(format_args!("{count} rows"));
+}
+
+fn print_json(rows: impl Iterator<Item = Row>) {
+    for row in rows {
+        let object: Map<String, Json> = COLUMNS.iter().zip(row).map(|(column, value)| (column.name.to_owned(), value.into())).collect();
+        output::line(Json::from(object));
+    }
+}
+
+fn print_csv(rows: impl Iterator<Item = Row>) {
+    let mut csv = csv::Writer::from_writer(std::io::stdout().lock());
+    // a reader that has gone away is no failure of ours
+    let _ = csv.write_record(COLUMNS.iter().map(|column| column.name));
+    for row in rows {
+        let _ = csv.write_record(row.into_iter().map(Option::unwrap_or_default));
+    }
+    let _ = csv.flush();
+}

@@ -1,0 +1,88 @@
+//! What a person types and sees: one file a command. No business logic.
+
+mod backfill;
+mod check;
+mod lookup;
+mod options;
+mod output;
+mod progress;
+mod schema;
+mod session;
+mod simulate;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use options::GlobalArgs;
+
+/// Extracts CookiePay settlements, one pay date at a time, to a partitioned Parquet lake.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 110, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: GlobalArgs,
+}
+
+const AFTER_HELP: &str = "\
+Try it without credentials:
+  cookiepay-etl backfill --env simulator --from 2024-01-01 --to 2024-01-31 --dest ./lake
+
+Exit codes: 0 success, 2 usage or settings, 3 partial, 4 credentials refused, 5 answers refused,
+6 API failed, 7 lake failed, 130 and 143 interrupted, 1 internal error.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fetch a range of pay dates into the lake
+    Backfill(backfill::BackfillArgs),
+    /// Check settings, token, one settlement call and the lake, a line each
+    Check(check::CheckArgs),
+    /// Print one pay date's rows, without a lake
+    Lookup(lookup::LookupArgs),
+    /// Print the table's schema, for people or for an engine
+    Schema(schema::SchemaArgs),
+    /// Serve the simulated API until stopped
+    Simulate(simulate::SimulateArgs),
+    /// Print shell completions
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+}
+
+/// Parses the command line, runs its command and gives the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error),
+    };
+    telemetry::start(&cli.global);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            return ExitCode::from(1);
+        }
+    };
+    let code = runtime.block_on(async {
+        match cli.command {
+            Command::Backfill(args) => args.run(&cli.global).await,
+            Command::Check(args) => args.run(&cli.global).await,
+            Command::Lookup(args) => args.run(&cli.global).await,
+            Command::Schema(args) => args.run(),
+            Command::Simulate(args) => args.run().await,
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut Cli::command(), "cookiepay-etl", &mut std::io::stdout());
+                0
+            }
+        }
+    });
+    // a thread may still read a body that a signal cut off; it holds nothing that matters
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}

@@ -1,0 +1,164 @@
+//! Flags that several commands share. Types only; [`crate::config`] checks what they say.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+use crate::config::{Env, RawSettings, names};
+use crate::extract::BadRows;
+use crate::plan::Refetch;
+use crate::simulator::SimulatorArgs;
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}: write it as 2s, 500ms or 1m"))
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// Read settings from this TOML file; flags and environment come before it
+    #[arg(long, global = true, value_name = "PATH", help_heading = "Global")]
+    pub config: Option<PathBuf>,
+    /// Form of the logs on stderr
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", help_heading = "Global")]
+    pub log_format: LogFormat,
+    /// Log more; twice for the HTTP stack as well
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global")]
+    pub verbose: u8,
+    /// Log errors alone, and show no progress
+    #[arg(short, long, global = true, help_heading = "Global")]
+    pub quiet: bool,
+}
+
+/// Form of the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Form of what a command prints on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people
+    Text,
+    /// One JSON line
+    Json,
+}
+
+/// The API to ask.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "API")]
+pub struct ApiArgs {
+    /// Which API to ask [default: live]
+    #[arg(long, env = names::ENV, hide_env_values = true)]
+    pub env: Option<Env>,
+    /// Another API root (plain http on loopback alone)
+    #[arg(long, env = names::BASE_URL, value_name = "URL", hide_env_values = true)]
+    pub base_url: Option<String>,
+    /// The merchant's API id; its key comes from COOKIEPAY_API_KEY or COOKIEPAY_API_KEY_FILE
+    #[arg(long, env = names::API_ID, value_name = "ID", hide_env_values = true)]
+    pub api_id: Option<String>,
+    /// Requests a second over the whole run, 0 for no limit [default: 10]
+    #[arg(long, value_name = "N")]
+    pub rate_limit: Option<u32>,
+    /// More tries a day after the first [default: 5]
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u32>,
+    /// Longest silence of the API, before or inside an answer, as 2s, 500ms, 1m [default: 60s]
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Longest wait for a connection [default: 3s]
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub connect_timeout: Option<Duration>,
+    /// A result code that means "no rows"; repeat for several [default: E008]
+    #[arg(long, value_name = "C")]
+    pub empty_code: Vec<String>,
+    /// Largest answer taken, decompressed, in MiB [default: 4096]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_answer_mib: Option<u64>,
+    /// What the simulator answers
+    #[command(flatten)]
+    pub simulator: SimulatorArgs,
+}
+
+/// The lake.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Lake")]
+pub struct LakeArgs {
+    /// The lake's root: a folder, file:// or s3://bucket/prefix (with the usual AWS_* variables)
+    #[arg(long, env = names::DEST, value_name = "PATH|URL", hide_env_values = true)]
+    pub dest: Option<String>,
+}
+
+/// How a range is walked.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Run")]
+pub struct RunArgs {
+    /// Which days to ask for: missing or not closed, only missing, or all [default: open]
+    #[arg(long, value_name = "WHICH")]
+    pub refetch: Option<Refetch>,
+    /// Days in flight [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: Option<u16>,
+    /// A row that cannot be read, or is another day's: fail its day, or publish the day without it [default: fail]
+    #[arg(long, value_name = "HOW")]
+    pub bad_rows: Option<BadRows>,
+    /// Let an empty answer replace a day that had rows
+    #[arg(long)]
+    pub allow_empty_replacement: bool,
+}
+
+/// What a command prints.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Form of the result on stdout [default: text on a terminal, else json]
+    #[arg(long, value_name = "FORMAT")]
+    pub output: Option<OutputFormat>,
+    /// Also write the JSON result to this file, however the run ends
+    #[arg(long, value_name = "PATH")]
+    pub result_file: Option<PathBuf>,
+}
+
+impl OutputArgs {
+    /// The form asked for, or the one that fits where stdout goes.
+    pub fn format(&self) -> OutputFormat {
+        use std::io::IsTerminal as _;
+        self.output.unwrap_or(if std::io::stdout().is_terminal() { OutputFormat::Text } else { OutputFormat::Json })
+    }
+}
+
+impl ApiArgs {
+    /// The settings these flags give.
+    pub fn settings(&self) -> RawSettings {
+        RawSettings {
+            env: self.env,
+            base_url: self.base_url.clone(),
+            api_id: self.api_id.clone(),
+            rate_limit: self.rate_limit,
+            retries: self.retries,
+            timeout: self.timeout,
+            connect_timeout: self.connect_timeout,
+            empty_codes: Some(self.empty_code.clone()).filter(|codes| !codes.is_empty()),
+            max_answer_mib: self.max_answer_mib,
+            ..RawSettings::default()
+        }
+    }
+}
+
+impl RunArgs {
+    /// The settings these flags give, over `settings`.
+    pub fn over(&self, settings: RawSettings) -> RawSettings {
+        RawSettings {
+            refetch: self.refetch,
+            concurrency: self.concurrency,
+            bad_rows: self.bad_rows,
+            allow_empty_replacement: self.allow_empty_replacement.then_some(true),
+            ..settings
+        }
+    }
+}

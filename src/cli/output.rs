@@ -1,0 +1,116 @@
+//! What commands print on stdout: data, and nothing else.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
+
+use crate::api::client::chain;
+use crate::config::ConfigError;
+use crate::plan::Range;
+use crate::result::{RunResult, Stopped, write_file};
+use crate::settlement::columns::amounts;
+use crate::settlement::values::format_decimal;
+
+use super::options::{OutputArgs, OutputFormat};
+
+/// Prints a line on stdout. A reader that has gone away is no failure of ours.
+pub(super) fn line(text: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints the result, writes it to the file asked for, and gives the exit code.
+pub(super) fn result(result: &RunResult, output: &OutputArgs) -> u8 {
+    if let Some(error) = &result.error {
+        tracing::error!("{error}");
+    }
+    let json = serde_json::to_string(result).unwrap_or_default();
+    let mut code = result.exit_code;
+    if let Some(path) = &output.result_file
+        && !save(path, &json)
+        && code == 0
+    {
+        code = 1;
+    }
+    match output.format() {
+        OutputFormat::Json => line(json),
+        OutputFormat::Text => text(result),
+    }
+    code
+}
+
+fn save(path: &Path, json: &str) -> bool {
+    let saved = write_file(path, &format!("{json}\n"));
+    if let Err(error) = &saved {
+        tracing::error!("cannot write the result to {}: {error}", path.display());
+    }
+    saved.is_ok()
+}
+
+/// Reports settings that cannot be used.
+pub(super) fn refused(command: &'static str, range: Option<Range>, error: &ConfigError, output: &OutputArgs) -> u8 {
+    result(&RunResult::not_begun(command, range, Stopped::Settings, chain(error)), output)
+}
+
+/// Reports a command line that cannot be read; where a run was meant, with its result as well.
+pub(super) fn usage(error: &clap::Error) -> ExitCode {
+    // to stderr, or for --help and --version to stdout
+    let _ = error.print();
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    if code == 2 && arguments.iter().any(|argument| argument == "backfill") {
+        let first = error.to_string();
+        let message = first.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let result = RunResult::not_begun("backfill", None, Stopped::Settings, message);
+        let json = serde_json::to_string(&result).unwrap_or_default();
+        if let Some(path) = result_file(&arguments) {
+            save(&path, &json);
+        }
+        line(json);
+    }
+    ExitCode::from(code)
+}
+
+/// `--result-file` of a command line that does not parse.
+fn result_file(arguments: &[String]) -> Option<PathBuf> {
+    arguments.iter().enumerate().find_map(|(index, argument)| match argument.strip_prefix("--result-file")? {
+        "" => arguments.get(index + 1).map(PathBuf::from),
+        rest => rest.strip_prefix('=').map(PathBuf::from),
+    })
+}
+
+/// The closing table.
+fn text(result: &RunResult) {
+    let dates = &result.tally.dates;
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    let mut row = |name: &str, value: String| {
+        table.add_row([name.to_owned(), value]);
+    };
+    row("published", format!("{} days", dates.published));
+    row("unchanged", format!("{} days", dates.unchanged));
+    row("skipped", format!("{} days (closed, or not asked for)", dates.skipped));
+    row("failed", format!("{} days", dates.failed));
+    row("not attempted", format!("{} days", dates.not_attempted));
+    row("rows", format!("{} (in {} days; {} days were empty)", result.tally.rows, dates.published + dates.unchanged, dates.empty));
+    if result.tally.rejected_rows > 0 {
+        row("rejected rows", result.tally.rejected_rows.to_string());
+    }
+    for ((_, column), sum) in amounts().zip(result.tally.totals) {
+        row(column.name, format_decimal(sum, 2));
+    }
+    row("written", format!("{} bytes", result.tally.bytes_written));
+    row("requests", format!("{} ({} retries, {} for tokens)", result.requests, result.retries, result.token_requests));
+    if let Some(column) = table.column_mut(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    line(&table);
+    for failure in &result.failures {
+        line(format_args!("failed {}: {}", failure.pay_date, failure.message));
+    }
+    let status = format!("{:?}", result.status).to_lowercase();
+    line(format_args!("{status} (exit {}) in {:.1} s, run {}", result.exit_code, result.duration_ms as f64 / 1000.0, result.run_id));
+}

@@ -1,0 +1,79 @@
+//! The progress bar: days done, rows, failures and the time left. On a terminal only.
+
+use std::io::IsTerminal as _;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::run::{DayOutcome, Observer};
+
+static BAR: OnceLock<ProgressBar> = OnceLock::new();
+
+/// Runs `write` while the bar, if one is shown, is out of the way.
+pub(super) fn suspended(write: impl FnOnce()) {
+    match BAR.get() {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// Shows a run as it goes, and logs each day.
+pub(super) struct Progress {
+    shown: bool,
+    rows: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Progress {
+    /// Shows a bar where stderr is a terminal, unless `quiet`.
+    pub(super) fn new(quiet: bool) -> Self {
+        let shown = !quiet && std::io::stderr().is_terminal();
+        Self { shown, rows: AtomicU64::new(0), failed: AtomicU64::new(0) }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        if let Some(bar) = BAR.get() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn planned(&self, days: u64) {
+        if !self.shown {
+            return;
+        }
+        let bar = BAR.get_or_init(|| ProgressBar::new(days));
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} days · {msg} · {per_sec:.0} · {eta} left");
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar.set_message("0 rows");
+        bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    }
+
+    fn day(&self, outcome: &DayOutcome) {
+        match outcome {
+            DayOutcome::Landed(day) => {
+                self.rows.fetch_add(day.rows, Ordering::Relaxed);
+                let what = if day.written { "published" } else { "unchanged" };
+                tracing::info!(pay_date = %day.pay_date, rows = day.rows, bytes = day.bytes, "{what}");
+            }
+            DayOutcome::Failed(pay_date, error) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%pay_date, attempts = error.attempts, "failed: {}", error.message);
+            }
+            DayOutcome::NotAttempted(pay_date) => tracing::debug!(%pay_date, "not attempted"),
+        }
+        if let Some(bar) = BAR.get() {
+            let failed = match self.failed.load(Ordering::Relaxed) {
+                0 => String::new(),
+                failed => format!(", {failed} failed"),
+            };
+            bar.set_message(format!("{} rows{failed}", self.rows.load(Ordering::Relaxed)));
+            bar.inc(1);
+        }
+    }
+}

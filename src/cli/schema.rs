@@ -1,0 +1,25 @@
+//! `schema`: the table's schema, for people or for an engine.
+
+use std::io::Write as _;
+
+use clap::Args;
+
+use crate::settlement::ddl::{Dialect, schema};
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// In whose words
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Dialect,
+    /// The lake's root as the engine will see it, for the DDL
+    #[arg(long, value_name = "PATH|URL", default_value = "s3://bucket/prefix")]
+    dest: String,
+}
+
+impl SchemaArgs {
+    pub(super) fn run(&self) -> u8 {
+        // a reader that has gone away is no failure of ours
+        let _ = write!(std::io::stdout(), "{}", schema(self.format, &self.dest));
+        0
+    }
+}

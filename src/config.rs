@@ -1,0 +1,371 @@
+//! Raw settings (flags, environment, file) into validated ones: later code never checks again.
+//!
+//! A flag beats its variable, which beats the file named by `--config`, which beats the default. The
+//! first two are merged where flags are parsed; here come the file, the defaults and the checks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use reqwest::Url;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::api::client::{ClientConfig, Credentials, is_loopback};
+use crate::extract::BadRows;
+use crate::lake::error::LakeError;
+use crate::lake::layout::{MerchantName, NameError};
+use crate::lake::record::Environment;
+use crate::lake::store::Destination;
+use crate::plan::{Range, Refetch};
+use crate::settlement::values::parse_date;
+use crate::simulator;
+
+/// The environment variables, beside the usual `AWS_*` of the destination.
+pub mod names {
+    /// Which API.
+    pub const ENV: &str = "COOKIEPAY_ENV";
+    /// Another API root.
+    pub const BASE_URL: &str = "COOKIEPAY_BASE_URL";
+    /// The merchant's API id.
+    pub const API_ID: &str = "COOKIEPAY_API_ID";
+    /// The key.
+    pub const API_KEY: &str = "COOKIEPAY_API_KEY";
+    /// A file that holds the key.
+    pub const API_KEY_FILE: &str = "COOKIEPAY_API_KEY_FILE";
+    /// The lake's root.
+    pub const DEST: &str = "COOKIEPAY_DEST";
+}
+
+/// Settings that cannot be used; the message says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A setting that is needed and not given, or given and not usable.
+    #[error("{0}")]
+    Setting(String),
+    /// A file that cannot be read.
+    #[error("cannot read {what} {path}")]
+    File {
+        /// What the file is for.
+        what: &'static str,
+        /// Where it should be.
+        path: String,
+        /// What the file system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The settings file is not the TOML that is expected.
+    #[error("the settings file {path} cannot be used")]
+    Toml {
+        /// The file.
+        path: String,
+        /// What is wrong, and where.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The API id cannot name files.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The destination is of no known form.
+    #[error(transparent)]
+    Destination(#[from] LakeError),
+    /// The simulator's settings.
+    #[error(transparent)]
+    Simulator(#[from] simulator::OptionsError),
+}
+
+fn setting<T>(message: impl Into<String>) -> Result<T, ConfigError> {
+    Err(ConfigError::Setting(message.into()))
+}
+
+/// Which API, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Env {
+    /// The live API
+    Live,
+    /// The vendor's test API
+    Sandbox,
+    /// The one embedded here, on loopback; needs no credentials
+    Simulator,
+}
+
+/// What may be set, before any of it is checked. The settings file has these keys, and no others.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSettings {
+    /// Which API.
+    pub env: Option<Env>,
+    /// Another API root.
+    pub base_url: Option<String>,
+    /// The merchant's API id.
+    pub api_id: Option<String>,
+    /// A file that holds the key.
+    pub api_key_file: Option<PathBuf>,
+    /// The lake's root.
+    pub dest: Option<String>,
+    /// Which days to ask for again.
+    pub refetch: Option<Refetch>,
+    /// Days in flight.
+    pub concurrency: Option<u16>,
+    /// Requests a second.
+    pub rate_limit: Option<u32>,
+    /// More tries a day after the first.
+    pub retries: Option<u32>,
+    /// The longest silence.
+    #[serde(deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+    /// The longest wait for a connection.
+    #[serde(deserialize_with = "duration")]
+    pub connect_timeout: Option<Duration>,
+    /// Result codes that mean "no rows".
+    pub empty_codes: Option<Vec<String>>,
+    /// The largest answer taken, in MiB.
+    pub max_answer_mib: Option<u64>,
+    /// What is done about bad rows.
+    pub bad_rows: Option<BadRows>,
+    /// Whether an empty answer may replace a day that had rows.
+    pub allow_empty_replacement: Option<bool>,
+}
+
+fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map(Some).map_err(serde::de::Error::custom)
+}
+
+impl RawSettings {
+    /// These settings, and where they say nothing those of the file.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has an unknown key.
+    pub fn over_file(self, path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Ok(self) };
+        let shown = path.display().to_string();
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::File { what: "the settings file", path: shown.clone(), source })?;
+        let file: Self = toml::from_str(&text).map_err(|source| ConfigError::Toml { path: shown, source: Box::new(source) })?;
+        Ok(Self {
+            env: self.env.or(file.env),
+            base_url: self.base_url.or(file.base_url),
+            api_id: self.api_id.or(file.api_id),
+            api_key_file: self.api_key_file.or(file.api_key_file),
+            dest: self.dest.or(file.dest),
+            refetch: self.refetch.or(file.refetch),
+            concurrency: self.concurrency.or(file.concurrency),
+            rate_limit: self.rate_limit.or(file.rate_limit),
+            retries: self.retries.or(file.retries),
+            timeout: self.timeout.or(file.timeout),
+            connect_timeout: self.connect_timeout.or(file.connect_timeout),
+            empty_codes: self.empty_codes.or(file.empty_codes),
+            max_answer_mib: self.max_answer_mib.or(file.max_answer_mib),
+            bad_rows: self.bad_rows.or(file.bad_rows),
+            allow_empty_replacement: self.allow_empty_replacement.or(file.allow_empty_replacement),
+        })
+    }
+}
+
+/// Defaults, as the help states them.
+pub mod defaults {
+    use std::time::Duration;
+
+    /// Days in flight.
+    pub const CONCURRENCY: u16 = 4;
+    /// Requests a second.
+    pub const RATE_LIMIT: u32 = 10;
+    /// More tries a day after the first.
+    pub const RETRIES: u32 = 5;
+    /// The longest silence.
+    pub const TIMEOUT: Duration = Duration::from_secs(60);
+    /// The longest wait for a connection.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+    /// The result code that means "no rows".
+    pub const EMPTY_CODE: &str = "E008";
+    /// The largest answer taken, in MiB: some thirteen million rows.
+    pub const MAX_ANSWER_MIB: u64 = 4096;
+}
+
+/// Which API is asked, and how.
+pub struct ApiSettings {
+    /// Which environment its days belong to.
+    pub environment: Environment,
+    /// Where it is.
+    pub root: Root,
+    /// Who asks.
+    pub credentials: Credentials,
+    /// The id as files are named after it.
+    pub merchant: MerchantName,
+    /// Result codes that mean "no rows".
+    pub empty_codes: Vec<String>,
+    timeout: Duration,
+    connect_timeout: Duration,
+    retries: u32,
+    rate_limit: u32,
+    max_answer_mib: u64,
+}
+
+/// Where the API is.
+pub enum Root {
+    /// At this URL.
+    Url(Url),
+    /// To be started in this process.
+    Embedded(simulator::Options),
+}
+
+const LIVE: &str = "https://www.cookiepayments.com";
+const SANDBOX: &str = "https://sandbox.cookiepayments.com";
+
+impl ApiSettings {
+    /// Checks what is set of the API.
+    ///
+    /// # Errors
+    /// The first setting that is missing or cannot be used.
+    pub fn new(raw: &RawSettings, simulated: &simulator::SimulatorArgs) -> Result<Self, ConfigError> {
+        let env = raw.env.unwrap_or(Env::Live);
+        let base_url = raw.base_url.as_deref().filter(|url| !url.is_empty());
+        let api_id = raw.api_id.clone().filter(|id| !id.is_empty());
+        let key = read_key(raw.api_key_file.as_deref())?;
+        let embedded = env == Env::Simulator && base_url.is_none();
+        let (environment, root, credentials) = if embedded {
+            let (options, credentials) = embed(simulated, api_id, key)?;
+            (Environment::Simulator, Root::Embedded(options), credentials)
+        } else {
+            let (environment, url) = match (base_url, env) {
+                (Some(url), _) => (Environment::Custom, url),
+                (None, Env::Sandbox) => (Environment::Sandbox, SANDBOX),
+                (None, _) => (Environment::Live, LIVE),
+            };
+            (environment, Root::Url(api_root(url)?), credentials(api_id, key)?)
+        };
+        let retries = raw.retries.unwrap_or(defaults::RETRIES);
+        Ok(Self {
+            environment,
+            root,
+            merchant: MerchantName::new(&credentials.api_id)?,
+            credentials,
+            empty_codes: raw.empty_codes.clone().unwrap_or_else(|| vec![defaults::EMPTY_CODE.into()]),
+            timeout: positive("--timeout", raw.timeout, defaults::TIMEOUT)?,
+            connect_timeout: positive("--connect-timeout", raw.connect_timeout, defaults::CONNECT_TIMEOUT)?,
+            retries,
+            rate_limit: raw.rate_limit.unwrap_or(defaults::RATE_LIMIT),
+            max_answer_mib: raw.max_answer_mib.unwrap_or(defaults::MAX_ANSWER_MIB),
+        })
+    }
+
+    /// How to ask the API at `base_url`.
+    #[must_use]
+    pub fn client_config(&self, base_url: Url) -> ClientConfig {
+        ClientConfig {
+            base_url,
+            timeout: self.timeout,
+            connect_timeout: self.connect_timeout,
+            retries: self.retries,
+            rate_limit: self.rate_limit,
+            max_answer_bytes: self.max_answer_mib.saturating_mul(1 << 20),
+        }
+    }
+}
+
+fn positive(flag: &str, given: Option<Duration>, default: Duration) -> Result<Duration, ConfigError> {
+    match given {
+        Some(Duration::ZERO) => setting(format!("{flag} must be longer than nothing")),
+        given => Ok(given.unwrap_or(default)),
+    }
+}
+
+/// The embedded API takes whoever asks: the id and key that are set, or the simulated merchant's.
+fn embed(
+    simulated: &simulator::SimulatorArgs,
+    api_id: Option<String>,
+    key: Option<SecretString>,
+) -> Result<(simulator::Options, Credentials), ConfigError> {
+    use secrecy::ExposeSecret as _;
+    let mut options = simulator::Options::try_from(simulated)?;
+    if let Some(id) = &api_id {
+        let key = key.as_ref().map_or("simulator-key", |key| key.expose_secret());
+        options = options.with_merchant(id, key);
+    }
+    let (api_id, key) = options.credentials();
+    let credentials = Credentials { api_id: api_id.to_owned(), key: key.to_owned().into() };
+    Ok((options, credentials))
+}
+
+fn credentials(api_id: Option<String>, key: Option<SecretString>) -> Result<Credentials, ConfigError> {
+    use names::{API_ID, API_KEY, API_KEY_FILE};
+    let hint = "or try --env simulator, which needs no credentials";
+    match (api_id, key) {
+        (Some(api_id), Some(key)) => Ok(Credentials { api_id, key }),
+        (Some(api_id), None) => setting(format!("no key for merchant {api_id}: set {API_KEY} or {API_KEY_FILE}, {hint}")),
+        (None, Some(_)) => setting(format!("no API id: set {API_ID} or --api-id, {hint}")),
+        (None, None) => setting(format!("no credentials: set {API_ID} (or --api-id) and {API_KEY} (or {API_KEY_FILE}), {hint}")),
+    }
+}
+
+/// The key, from the environment or from a file. Never from a flag: argv is public.
+fn read_key(settings_file: Option<&Path>) -> Result<Option<SecretString>, ConfigError> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(key) = set(names::API_KEY) {
+        let key = key.into_string().map_err(|_| ConfigError::Setting(format!("{} is not UTF-8", names::API_KEY)))?;
+        return Ok(Some(key.trim().to_owned().into()));
+    }
+    let Some(path) = set(names::API_KEY_FILE).map(PathBuf::from).or_else(|| settings_file.map(Path::to_owned)) else {
+        return Ok(None);
+    };
+    let shown = path.display().to_string();
+    let key = fs::read_to_string(&path).map_err(|source| ConfigError::File { what: "the key file", path: shown.clone(), source })?;
+    match key.trim() {
+        "" => setting(format!("the key file {shown} is empty")),
+        key => Ok(Some(key.to_owned().into())),
+    }
+}
+
+fn api_root(text: &str) -> Result<Url, ConfigError> {
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => return setting(format!("--base-url {text:?} is not a URL: {error}")),
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return setting("--base-url must not hold credentials");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return setting(format!("--base-url {text:?} must end with its path"));
+    }
+    match url.scheme() {
+        "https" if url.has_host() => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        "http" => setting(format!("--base-url {text:?} would send the key unencrypted: use https (plain http is for loopback alone)")),
+        _ => setting(format!("--base-url {text:?} must begin with https://")),
+    }
+}
+
+/// Reads `--dest`.
+///
+/// # Errors
+/// No destination, or one of no known form.
+pub fn destination(raw: &RawSettings) -> Result<Destination, ConfigError> {
+    match raw.dest.as_deref().filter(|dest| !dest.is_empty()) {
+        Some(dest) => Ok(Destination::parse(dest)?),
+        None => setting(format!("no destination: set --dest or {} to a folder or s3://bucket/prefix", names::DEST)),
+    }
+}
+
+/// Reads `--from` and `--to`.
+///
+/// # Errors
+/// A date that is none, or a range that runs backwards.
+pub fn range(from: &str, to: &str) -> Result<Range, ConfigError> {
+    let range = Range { from: pay_date("--from", from)?, to: pay_date("--to", to)? };
+    if range.from > range.to {
+        return setting(format!("--from {} is after --to {}", range.from, range.to));
+    }
+    Ok(range)
+}
+
+/// Reads a pay date, `YYYY-MM-DD` or `YYYYMMDD`.
+///
+/// # Errors
+/// Any other text.
+pub fn pay_date(flag: &str, text: &str) -> Result<NaiveDate, ConfigError> {
+    let date = if matches!(text.len(), 8 | 10) { parse_date(text) } else { None };
+    date.ok_or_else(|| ConfigError::Setting(format!("{flag} {text:?} is not a date: write it as 2024-01-31 or 20240131")))
+}

@@ -1,0 +1,174 @@
+//! Names of objects: where each thing of a merchant and pay date lies. Pure.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use object_store::path::Path;
+
+/// The table; nothing else ever lies under it.
+pub const SETTLEMENTS: &str = "settlements";
+/// On local disk: files on their way.
+pub const STAGING: &str = ".staging";
+
+/// The longest id, as written in names.
+const MAX_NAME: usize = 120;
+
+/// An API id as object names carry it: reversible, and safe on every store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MerchantName(String);
+
+/// An id that no object can be named after.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The id is empty.
+    #[error("the API id is empty: set --api-id or COOKIEPAY_API_ID")]
+    Empty,
+    /// The id is too long.
+    #[error("the API id takes {0} bytes in file names, more than {MAX_NAME}: check --api-id or COOKIEPAY_API_ID")]
+    TooLong(usize),
+}
+
+impl MerchantName {
+    /// Keeps `A-Z a-z 0-9 -` and non-leading `. _`; every other byte of the id becomes `%XX`.
+    ///
+    /// # Errors
+    /// An empty id, or one of more than 120 bytes so written.
+    pub fn new(api_id: &str) -> Result<Self, NameError> {
+        let mut name = String::with_capacity(api_id.len());
+        for (index, byte) in api_id.bytes().enumerate() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' => name.push(char::from(byte)),
+                b'.' | b'_' if index > 0 => name.push(char::from(byte)),
+                _ => name.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        match name.len() {
+            0 => Err(NameError::Empty),
+            length if length > MAX_NAME => Err(NameError::TooLong(length)),
+            _ => Ok(Self(name)),
+        }
+    }
+}
+
+impl std::fmt::Display for MerchantName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One day of one merchant: what every object of it is named after.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DayKey {
+    /// The pay date.
+    pub pay_date: NaiveDate,
+    /// The merchant.
+    pub merchant: MerchantName,
+}
+
+impl DayKey {
+    /// The day's object of the table.
+    #[must_use]
+    pub fn settlement(&self) -> Path {
+        self.path(SETTLEMENTS, ".parquet")
+    }
+
+    /// Where a version that a restatement replaced is kept, under its own time and run.
+    #[must_use]
+    pub fn history(&self, extracted_at: DateTime<Utc>, run_id: &str) -> Path {
+        self.path("history", &format!("-{}-{}.parquet", file_time(extracted_at), short_run(run_id)))
+    }
+
+    /// Where rows that a run could not read are kept.
+    #[must_use]
+    pub fn rejects(&self, run_id: &str) -> Path {
+        self.path("rejects", &format!("-{run_id}.jsonl"))
+    }
+
+    /// The day's file on its way, on local disk.
+    pub(crate) fn staging(&self, run_id: &str) -> Path {
+        path(&format!("{STAGING}/{run_id}/{}-{}.parquet", self.pay_date, self.merchant))
+    }
+
+    /// Reads the day back from the path of an object of the table; `None` for any other path.
+    #[must_use]
+    pub fn of_settlement(location: &Path) -> Option<Self> {
+        let mut parts = location.as_ref().strip_prefix(SETTLEMENTS)?.strip_prefix('/')?.split('/');
+        let pay_date = parts.next()?.strip_prefix("pay_date=")?;
+        let name = parts.next()?.strip_suffix(".parquet")?;
+        let pay_date = NaiveDate::parse_from_str(pay_date, "%Y-%m-%d").ok()?;
+        parts.next().is_none().then(|| Self { pay_date, merchant: MerchantName(name.to_owned()) })
+    }
+
+    fn path(&self, folder: &str, suffix: &str) -> Path {
+        path(&format!("{folder}/pay_date={}/{}{suffix}", self.pay_date, self.merchant))
+    }
+}
+
+/// Parses rather than escapes: ids are escaped already, and `Path::from` would do it twice.
+fn path(text: &str) -> Path {
+    Path::parse(text).unwrap_or_else(|_| Path::from(text))
+}
+
+/// A time as names carry it: `YYYYMMDDTHHMMSSmmmZ`, without the colons that Spark rejects.
+#[must_use]
+pub fn file_time(time: DateTime<Utc>) -> String {
+    time.format("%Y%m%dT%H%M%S%3fZ").to_string()
+}
+
+/// Eight hex digits of a run id: its last, which are random, where the first are the time.
+#[must_use]
+pub fn short_run(run_id: &str) -> &str {
+    run_id.get(run_id.len().saturating_sub(8)..).unwrap_or(run_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(id: &str) -> Result<DayKey, NameError> {
+        let pay_date = NaiveDate::from_ymd_opt(2024, 1, 5).unwrap_or_default();
+        Ok(DayKey { pay_date, merchant: MerchantName::new(id)? })
+    }
+
+    #[test]
+    fn ids_are_escaped_once_and_days_read_back() -> Result<(), NameError> {
+        for (id, name) in [
+            ("m1", "m1"),
+            ("a.b_c-D", "a.b_c-D"),
+            (".a", "%2Ea"),
+            ("_a", "%5Fa"),
+            ("../x", "%2E.%2Fx"),
+            ("a b#?%'\"", "a%20b%23%3F%25%27%22"),
+            ("가", "%EA%B0%80"),
+        ] {
+            let key = day(id)?;
+            let path = key.settlement();
+            assert_eq!(path.as_ref(), format!("settlements/pay_date=2024-01-05/{name}.parquet"));
+            assert_eq!(DayKey::of_settlement(&path), Some(key));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn ids_that_no_file_can_be_named_after() {
+        assert_eq!(MerchantName::new(""), Err(NameError::Empty));
+        assert_eq!(MerchantName::new(&"가".repeat(14)), Err(NameError::TooLong(126)));
+        assert!(MerchantName::new(&"a".repeat(120)).is_ok());
+    }
+
+    #[test]
+    fn other_objects_are_not_days() {
+        for other in [
+            "settlements/x.parquet",
+            "settlements/pay_date=2024-13-01/m.parquet",
+            "history/pay_date=2024-01-05/m.parquet",
+            "settlements/pay_date=2024-01-05/a/m.parquet",
+        ] {
+            assert_eq!(DayKey::of_settlement(&path(other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn times_in_names_have_milliseconds_and_no_colon() {
+        let time = DateTime::from_timestamp_millis(1_704_412_800_007).unwrap_or_default();
+        assert_eq!(file_time(time), "20240105T000000007Z");
+    }
+}

@@ -1,0 +1,182 @@
+//! The day record: what each file of the table says of its day. State is read from these alone.
+
+use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+/// The key of the record in the Parquet file's metadata.
+pub const RECORD_KEY: &str = "cookiepay_etl.day";
+
+/// Which API a lake's days come from. A lake holds one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// The live API.
+    Live,
+    /// The vendor's test API.
+    Sandbox,
+    /// The embedded simulator.
+    Simulator,
+    /// Another root, named by `--base-url`.
+    Custom,
+}
+
+impl std::fmt::Display for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Live => "live",
+            Self::Sandbox => "sandbox",
+            Self::Simulator => "simulator",
+            Self::Custom => "custom",
+        })
+    }
+}
+
+/// Whether a day may still change in the ordinary course of things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Nothing more is expected of it.
+    Closed,
+    /// It will be asked for again.
+    Open,
+}
+
+/// What a file says of its day.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DayRecord {
+    /// [`crate::settlement::columns::SCHEMA_VERSION`] of the tool that wrote the file.
+    pub schema_version: u32,
+    /// [`crate::settlement::columns::fingerprint`] of that tool.
+    pub schema_fingerprint: String,
+    /// The tool's version.
+    pub tool_version: String,
+    /// Which API it asked.
+    pub environment: Environment,
+    /// The API's root.
+    pub source_url: String,
+    /// The API id asked for.
+    pub merchant_id: String,
+    /// The pay date asked for.
+    pub pay_date: NaiveDate,
+    /// The run that wrote the file.
+    pub run_id: String,
+    /// When the answer's headers arrived, to the millisecond.
+    pub extracted_at: DateTime<Utc>,
+    /// `RESULTCODE`
+    pub result_code: String,
+    /// `RESULTMSG`
+    pub result_message: Option<String>,
+    /// Closed or open.
+    pub state: State,
+    /// Why it is open; empty where it is closed.
+    pub open_because: Vec<OpenReason>,
+    /// Rows in the file.
+    pub rows: u64,
+    /// Rows whose payout status is not `03`.
+    pub pending_rows: u64,
+    /// Rows of the answer that could not be read and are not in the file.
+    pub rejected_rows: u64,
+    /// Exact sums by amount column.
+    pub sums: Map<String, Json>,
+    /// NULLs by column and kind of absence.
+    pub nulls: Json,
+    /// Rows for which `auth_amount - fee - vat = payment_amount` does not hold.
+    pub unbalanced_rows: u64,
+    /// Tells whether the day's content changed.
+    pub digest: String,
+    /// SHA-256 of the file with these 64 digits as zeros.
+    pub seal: String,
+}
+
+/// Why a day is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpenReason {
+    /// The answer came before the pay date had passed in Seoul.
+    PayDateNotPassed,
+    /// Rows are still to be paid out.
+    PendingRows,
+    /// Rows were rejected.
+    RejectedRows,
+    /// "No rows" by its code, and no day of the merchant is known to have any: the account may be wrong.
+    EmptyUnproven,
+}
+
+impl std::fmt::Display for OpenReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::PayDateNotPassed => "asked before the pay date had passed",
+            Self::PendingRows => "rows are pending",
+            Self::RejectedRows => "rows were rejected",
+            Self::EmptyUnproven => "empty, and no day of the merchant is known to have rows",
+        })
+    }
+}
+
+/// What decides whether a day is closed.
+#[derive(Debug, Clone, Copy)]
+pub struct Closing {
+    /// The pay date.
+    pub pay_date: NaiveDate,
+    /// When the answer's headers arrived.
+    pub extracted_at: DateTime<Utc>,
+    /// Rows whose payout status is not `03`.
+    pub pending_rows: u64,
+    /// Rows that were rejected.
+    pub rejected_rows: u64,
+    /// The answer was empty by its code, and the merchant has no day with rows so far.
+    pub empty_unproven: bool,
+}
+
+impl Closing {
+    /// Why the day stays open; nothing where it is closed.
+    #[must_use]
+    pub fn open_because(&self) -> Vec<OpenReason> {
+        [
+            (seoul_date(self.extracted_at) <= self.pay_date, OpenReason::PayDateNotPassed),
+            (self.pending_rows > 0, OpenReason::PendingRows),
+            (self.rejected_rows > 0, OpenReason::RejectedRows),
+            (self.empty_unproven, OpenReason::EmptyUnproven),
+        ]
+        .into_iter()
+        .filter_map(|(holds, reason)| holds.then_some(reason))
+        .collect()
+    }
+}
+
+/// The date in Seoul: nine hours ahead of UTC, without summer time since 1988.
+#[must_use]
+pub fn seoul_date(time: DateTime<Utc>) -> NaiveDate {
+    const SEOUL: i32 = 9 * 3600;
+    FixedOffset::east_opt(SEOUL).map_or(time.date_naive(), |seoul| time.with_timezone(&seoul).date_naive())
+}
+
+/// The seal's digits before it is known.
+pub(crate) const NO_SEAL: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+impl DayRecord {
+    /// Whether a day with the same content has to be written again because its record changed.
+    #[must_use]
+    pub fn supersedes(&self, stored: &Self) -> bool {
+        (self.state == State::Closed && stored.state == State::Open) || self.rejected_rows != stored.rejected_rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_closes_at_midnight_in_seoul() {
+        let closing = |at: &str| Closing {
+            pay_date: NaiveDate::from_ymd_opt(2024, 1, 5).unwrap_or_default(),
+            extracted_at: at.parse().unwrap_or_default(),
+            pending_rows: 0,
+            rejected_rows: 0,
+            empty_unproven: false,
+        };
+        assert_eq!(closing("2024-01-05T14:59:59.999Z").open_because(), [OpenReason::PayDateNotPassed]);
+        assert_eq!(closing("2024-01-05T15:00:00Z").open_because(), []);
+    }
+}

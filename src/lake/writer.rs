@@ -1,0 +1,121 @@
+//! Makes a day's Parquet file: record batches in, sealed bytes out. Streams; holds one row group.
+
+use std::io::{self, Write};
+
+use arrow_array::RecordBatch;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use sha2::{Digest as _, Sha256};
+
+use crate::settlement::columns::{hex, schema};
+
+use super::error::LakeError;
+use super::record::{DayRecord, NO_SEAL, RECORD_KEY};
+
+/// Rows a group holds: few enough that one in memory is small, enough to compress well.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+
+/// Writes one day's file to `W`.
+pub struct DayWriter<W: Write + Send> {
+    parquet: ArrowWriter<Sealer<W>>,
+}
+
+impl<W: Write + Send> DayWriter<W> {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// Where `out` cannot be written.
+    pub fn new(out: W) -> Result<Self, LakeError> {
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .build();
+        // without the Arrow schema, readers see the plain Parquet types of the contract
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let parquet = ArrowWriter::try_new_with_options(Sealer::new(out), schema(), options)?;
+        Ok(Self { parquet })
+    }
+
+    /// Adds rows.
+    ///
+    /// # Errors
+    /// Where `out` cannot be written.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
+        Ok(self.parquet.write(batch)?)
+    }
+
+    /// Ends the file with its record, and seals it. Returns the record as sealed, the file's size in
+    /// bytes, and `out`.
+    ///
+    /// # Errors
+    /// Where `out` cannot be written.
+    pub fn finish(mut self, mut record: DayRecord) -> Result<(DayRecord, u64, W), LakeError> {
+        NO_SEAL.clone_into(&mut record.seal);
+        let json = serde_json::to_string(&record).map_err(|error| parquet::errors::ParquetError::External(Box::new(error)))?;
+        self.parquet.flush()?;
+        self.parquet.append_key_value_metadata(KeyValue::new(RECORD_KEY.to_owned(), json));
+        self.parquet.inner_mut().hold_rest();
+        let sealer = self.parquet.into_inner()?;
+        let (seal, bytes, out) = sealer.seal().map_err(parquet::errors::ParquetError::from)?;
+        record.seal = seal;
+        Ok((record, bytes, out))
+    }
+}
+
+/// Hashes what passes through, and holds the end back until the hash can be put into it.
+struct Sealer<W> {
+    out: W,
+    hash: Sha256,
+    bytes: u64,
+    /// The footer, once its writing has begun.
+    held: Option<Vec<u8>>,
+}
+
+impl<W: Write> Sealer<W> {
+    fn new(out: W) -> Self {
+        Self { out, hash: Sha256::new(), bytes: 0, held: None }
+    }
+
+    fn hold_rest(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    fn seal(mut self) -> io::Result<(String, u64, W)> {
+        let mut rest = self.held.take().unwrap_or_default();
+        let at = seal_position(&rest).ok_or_else(|| io::Error::other("the file's footer has no place for its seal"))?;
+        self.hash.update(&rest);
+        let seal = hex(&self.hash.finalize());
+        rest[at..at + seal.len()].copy_from_slice(seal.as_bytes());
+        self.out.write_all(&rest)?;
+        self.out.flush()?;
+        Ok((seal, self.bytes, self.out))
+    }
+}
+
+/// Where the unsealed record's 64 zeros begin: the last such place, since the key-value metadata
+/// comes after all that the rows can put into a footer.
+fn seal_position(footer: &[u8]) -> Option<usize> {
+    let mark = format!("\"seal\":\"{NO_SEAL}\"");
+    let found = memchr::memmem::rfind(footer, mark.as_bytes())?;
+    Some(found + "\"seal\":\"".len())
+}
+
+impl<W: Write> Write for Sealer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes += bytes.len() as u64;
+        if let Some(held) = &mut self.held {
+            held.extend_from_slice(bytes);
+            return Ok(bytes.len());
+        }
+        self.out.write_all(bytes)?;
+        self.hash.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}

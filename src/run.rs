@@ -1,0 +1,416 @@
+//! The walk over a range: what the lake has, what to ask for, the days in flight, and the result.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::NaiveDate;
+use futures::StreamExt as _;
+use tokio::sync::watch;
+
+use crate::api::client::{Client, chain};
+use crate::extract::{DayError, Extracted, Extractor, Landed, Policy, Undecided};
+use crate::lake::error::LakeError;
+use crate::lake::layout::{DayKey, MerchantName};
+use crate::lake::record::{DayRecord, Environment};
+use crate::lake::store::{Lake, StoredDay, records};
+use crate::plan::{Action, PlannedDay, Range, Refetch, Stored, plan};
+use crate::result::{Dates, Failure, Kind, MerchantTally, RunResult, Stopped, Tally, judge};
+use crate::settlement::columns::fingerprint;
+
+/// Days in a row that fail for the same outside reason before a run stops asking.
+const BREAKER_DAYS: u32 = 5;
+
+/// How long days in flight may take to finish once a signal has come.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What a run is to do.
+#[derive(Debug, Clone)]
+pub struct RunConfig {
+    /// The command's name, for the result.
+    pub command: &'static str,
+    /// The run's id (`UUIDv7`).
+    pub run_id: String,
+    /// The lake's root, for the result.
+    pub dest: String,
+    /// The days.
+    pub range: Range,
+    /// Which of them to ask for again.
+    pub refetch: Refetch,
+    /// Days in flight.
+    pub concurrency: usize,
+    /// How days are extracted.
+    pub policy: Policy,
+}
+
+/// A signal that asked the run to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+/// Sees a run as it goes.
+pub trait Observer: Send + Sync {
+    /// The plan is made: so many days will be asked for.
+    fn planned(&self, days: u64);
+    /// A day is done.
+    fn day(&self, outcome: &DayOutcome);
+}
+
+/// What became of a day that was to be asked for.
+#[derive(Debug, Clone)]
+pub enum DayOutcome {
+    /// In the lake.
+    Landed(Landed),
+    /// Failed.
+    Failed(NaiveDate, DayError),
+    /// Left out because the run stopped.
+    NotAttempted(NaiveDate),
+}
+
+/// Why a run could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The lake.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The lake holds another environment's days.
+    #[error("the lake holds days of the {found} API ({object}), and this run asks the {asked} one: choose another --dest or --env")]
+    Environment {
+        /// Of the lake.
+        found: Environment,
+        /// Of the run.
+        asked: Environment,
+        /// A file that says so.
+        object: String,
+    },
+    /// A planned day's file has another schema.
+    #[error(
+        "{object} was written with schema {found}, and this version writes {}: engines would misread a table of both; choose another --dest",
+        fingerprint()
+    )]
+    Schema {
+        /// The file.
+        object: String,
+        /// Its fingerprint.
+        found: String,
+    },
+}
+
+impl PlanError {
+    /// What it means for the run.
+    #[must_use]
+    pub fn stopped(&self) -> Stopped {
+        match self {
+            Self::Environment { .. } => Stopped::Settings,
+            Self::Lake(_) | Self::Schema { .. } => Stopped::Lake,
+        }
+    }
+}
+
+/// What the lake has of a merchant, as far as a plan needs it.
+pub struct LakeState {
+    stored: BTreeMap<NaiveDate, Stored>,
+    /// Files of the merchant whose records were not read.
+    unread: Vec<DayKey>,
+    proven: bool,
+}
+
+/// Reads what a plan needs of the lake, and checks that the run may write there.
+///
+/// # Errors
+/// Where the lake cannot be read, or holds what the run must not mix with.
+pub async fn read_state(lake: Option<&Lake>, merchant: &MerchantName, config: &RunConfig) -> Result<LakeState, PlanError> {
+    let mut state = LakeState { stored: BTreeMap::new(), unread: Vec::new(), proven: false };
+    let Some(lake) = lake else { return Ok(state) };
+    let days = lake.days().await?;
+    let mut wanted = Vec::new();
+    for StoredDay { key, .. } in &days {
+        if key.merchant != *merchant {
+            continue;
+        }
+        if config.range.contains(key.pay_date) && config.refetch != Refetch::Missing {
+            wanted.push(key.clone());
+        } else {
+            if config.range.contains(key.pay_date) {
+                state.stored.insert(key.pay_date, Stored::File);
+            }
+            state.unread.push(key.clone());
+        }
+    }
+    // one file speaks for a lake that holds none of the planned days
+    let witness = if wanted.is_empty() { days.last().map(|day| day.key.clone()) } else { None };
+    for (key, record) in records(lake, wanted.into_iter().chain(witness).collect()).await {
+        let stored = match record {
+            Ok(Some(record)) => {
+                admit(&key, &record, config)?;
+                state.proven |= record.rows > 0 && key.merchant == *merchant;
+                Stored::Record(Box::new(record))
+            }
+            Ok(None) => continue,
+            Err(LakeError::Record { reason, .. }) => Stored::Unreadable(reason),
+            Err(error) => return Err(error.into()),
+        };
+        if key.merchant == *merchant && config.range.contains(key.pay_date) {
+            state.stored.insert(key.pay_date, stored);
+        }
+    }
+    Ok(state)
+}
+
+fn admit(key: &DayKey, record: &DayRecord, config: &RunConfig) -> Result<(), PlanError> {
+    let object = key.settlement().to_string();
+    let asked = config.policy.environment;
+    if record.environment != asked {
+        return Err(PlanError::Environment { found: record.environment, asked, object });
+    }
+    if config.range.contains(key.pay_date) && record.schema_fingerprint != fingerprint() {
+        return Err(PlanError::Schema { object, found: record.schema_fingerprint.clone() });
+    }
+    Ok(())
+}
+
+impl LakeState {
+    /// The plan for the run's range.
+    #[must_use]
+    pub fn plan(&self, config: &RunConfig) -> Vec<PlannedDay> {
+        plan(config.range, &self.stored, config.refetch)
+    }
+
+    /// Whether the lake holds a day of the merchant that has rows; looks on where the plan's own
+    /// records do not tell, newest first.
+    async fn prove(&self, lake: &Lake) -> Result<bool, LakeError> {
+        const AT_ONCE: usize = 64;
+        if self.proven {
+            return Ok(true);
+        }
+        let newest_first: Vec<DayKey> = self.unread.iter().rev().cloned().collect();
+        for keys in newest_first.chunks(AT_ONCE) {
+            for (_, record) in records(lake, keys.to_vec()).await {
+                match record {
+                    Ok(Some(record)) if record.rows > 0 => return Ok(true),
+                    Ok(_) | Err(LakeError::Record { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Runs a plan to its end and gives the result.
+pub async fn run(
+    client: &Client,
+    lake: &Lake,
+    merchant: &MerchantName,
+    config: &RunConfig,
+    observer: &dyn Observer,
+    signals: watch::Receiver<Option<Signal>>,
+) -> RunResult {
+    let began = Instant::now();
+    let mut report = Report::new(config, client.api_id());
+    let planned = async {
+        let state = read_state(Some(lake), merchant, config).await?;
+        let folder = lake.begin(&config.run_id)?;
+        let plan = state.plan(config);
+        let asks = plan.iter().any(|day| day.action == Action::Fetch);
+        let proven = asks && state.prove(lake).await?;
+        Ok((plan, proven, folder))
+    };
+    match planned.await {
+        Ok((plan, proven, _folder)) => {
+            let extractor = Extractor::new(client, lake, merchant.clone(), config.policy.clone(), config.run_id.clone(), proven);
+            walk(&extractor, &plan, config, observer, signals.clone(), &mut report).await;
+            if report.asked > 0 && report.tally.rows == 0 && report.failures.is_empty() && !extractor.proven() {
+                tracing::warn!(
+                    merchant_id = client.api_id(),
+                    "the API answered no row for any day of this merchant: check that the API id is the right one"
+                );
+            }
+        }
+        Err(error) => report.stop(&error),
+    }
+    if let Some(signal) = *signals.borrow() {
+        report.stopped = Some(match signal {
+            Signal::Interrupt => Stopped::Interrupt,
+            Signal::Terminate => Stopped::Terminate,
+        });
+    }
+    report.finish(client, began.elapsed())
+}
+
+/// Asks for the plan's days, several at once, until all are done or something stops the run.
+async fn walk(
+    extractor: &Extractor<'_>,
+    plan: &[PlannedDay],
+    config: &RunConfig,
+    observer: &dyn Observer,
+    signals: watch::Receiver<Option<Signal>>,
+    report: &mut Report<'_>,
+) {
+    let days: Vec<NaiveDate> = plan.iter().filter(|day| day.action == Action::Fetch).map(|day| day.pay_date).collect();
+    report.tally.dates.planned = plan.len() as u64;
+    report.tally.dates.skipped = (plan.len() - days.len()) as u64;
+    observer.planned(days.len() as u64);
+    let breaker = Breaker::default();
+    let mut undecided: Vec<Undecided> = Vec::new();
+    let mut outcomes = futures::stream::iter(days)
+        .map(|day| {
+            let (breaker, signals) = (&breaker, signals.clone());
+            async move {
+                if breaker.open() || signals.borrow().is_some() {
+                    return Err(DayOutcome::NotAttempted(day));
+                }
+                let extracted = tokio::select! {
+                    extracted = extractor.extract(day) => extracted,
+                    () = grace_over(signals) => return Err(DayOutcome::NotAttempted(day)),
+                };
+                breaker.note(extracted.as_ref().err());
+                match extracted {
+                    Ok(Extracted::Undecided(day)) => Ok(day),
+                    Ok(Extracted::Landed(landed)) => Err(DayOutcome::Landed(landed)),
+                    Err(error) => Err(DayOutcome::Failed(day, error)),
+                }
+            }
+        })
+        .buffer_unordered(config.concurrency);
+    while let Some(done) = outcomes.next().await {
+        match done {
+            Ok(day) => undecided.push(day),
+            Err(outcome) => report.day(outcome, observer),
+        }
+    }
+    drop(outcomes);
+    for day in undecided {
+        let pay_date = day.pay_date();
+        report.day(
+            match extractor.decide(day).await {
+                Ok(landed) => DayOutcome::Landed(landed),
+                Err(error) => DayOutcome::Failed(pay_date, error),
+            },
+            observer,
+        );
+    }
+}
+
+/// Returns when a signal has come and the time to finish is over.
+async fn grace_over(mut signals: watch::Receiver<Option<Signal>>) {
+    if signals.wait_for(Option::is_some).await.is_err() {
+        // no signal can come any more
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(GRACE).await;
+}
+
+/// Opens when asking on is pointless: the credentials were refused, or several days in a row failed
+/// upstream or at the lake.
+#[derive(Default)]
+struct Breaker {
+    in_a_row: AtomicU32,
+}
+
+impl Breaker {
+    fn open(&self) -> bool {
+        self.in_a_row.load(Ordering::Relaxed) >= BREAKER_DAYS
+    }
+
+    fn note(&self, error: Option<&DayError>) {
+        match error.map(|error| error.kind) {
+            Some(Kind::Auth) => self.in_a_row.store(BREAKER_DAYS, Ordering::Relaxed),
+            Some(Kind::Upstream | Kind::RateLimit | Kind::Storage) if !self.open() => {
+                self.in_a_row.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(_) => {}
+            None if !self.open() => self.in_a_row.store(0, Ordering::Relaxed),
+            None => {}
+        }
+    }
+}
+
+/// Gathers the result.
+struct Report<'a> {
+    config: &'a RunConfig,
+    merchant_id: String,
+    tally: Tally,
+    failures: Vec<Failure>,
+    stopped: Option<Stopped>,
+    error: Option<String>,
+    /// Days the API answered for.
+    asked: u64,
+}
+
+impl<'a> Report<'a> {
+    fn new(config: &'a RunConfig, merchant_id: &str) -> Self {
+        let dates = Dates { planned: config.range.len(), ..Dates::default() };
+        Self {
+            config,
+            merchant_id: merchant_id.to_owned(),
+            tally: Tally { dates, ..Tally::default() },
+            failures: Vec::new(),
+            stopped: None,
+            error: None,
+            asked: 0,
+        }
+    }
+
+    fn stop(&mut self, error: &PlanError) {
+        self.tally.dates.not_attempted = self.tally.dates.planned;
+        self.stopped = Some(error.stopped());
+        self.error = Some(chain(error));
+    }
+
+    fn day(&mut self, outcome: DayOutcome, observer: &dyn Observer) {
+        observer.day(&outcome);
+        let dates = &mut self.tally.dates;
+        match outcome {
+            DayOutcome::NotAttempted(_) => dates.not_attempted += 1,
+            DayOutcome::Landed(landed) => {
+                self.asked += 1;
+                if landed.written {
+                    dates.published += 1;
+                } else {
+                    dates.unchanged += 1;
+                }
+                dates.empty += u64::from(landed.rows == 0);
+                self.tally.rows += landed.rows;
+                self.tally.rejected_rows += landed.rejected_rows;
+                self.tally.bytes_written += landed.bytes;
+                for (sum, day) in self.tally.totals.iter_mut().zip(landed.sums) {
+                    *sum += day;
+                }
+            }
+            DayOutcome::Failed(pay_date, error) => {
+                dates.failed += 1;
+                let DayError { kind, message, attempts } = error;
+                self.failures.push(Failure { merchant_id: self.merchant_id.clone(), pay_date, kind, message, attempts });
+            }
+        }
+    }
+
+    fn finish(mut self, client: &Client, took: Duration) -> RunResult {
+        self.failures.sort_by_key(|failure| failure.pay_date);
+        let (exit_code, status) = judge(self.stopped, &self.tally, &self.failures);
+        let counts = client.counts();
+        RunResult {
+            command: self.config.command,
+            run_id: self.config.run_id.clone(),
+            status,
+            exit_code,
+            from: Some(self.config.range.from),
+            to: Some(self.config.range.to),
+            dest: self.config.dest.clone(),
+            merchants: vec![MerchantTally { merchant_id: self.merchant_id, tally: self.tally.clone() }],
+            tally: self.tally,
+            restated: Vec::new(),
+            failures: self.failures,
+            requests: counts.requests,
+            retries: counts.retries,
+            token_requests: counts.token_requests,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            error: self.error,
+        }
+    }
+}

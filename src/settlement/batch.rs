@@ -1,0 +1,346 @@
+//! Builds record batches from wire rows. A row goes in whole or not at all.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow_array::builder::{Date32Builder, Decimal32Builder, Decimal64Builder, Int32Builder, StringBuilder};
+use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray};
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
+
+use crate::api::json;
+use crate::api::wire::{Field, Given, Malformed, WireRow};
+
+use super::columns::{COLUMNS, Kind, Source, schema};
+use super::totals::{RowHasher, Totals};
+use super::values::{self, Absent, Present, RATE, ValueError};
+
+/// Rows a batch holds before it should be taken.
+pub const BATCH_ROWS: usize = 8192;
+
+/// Days from 0001-01-01 to 1970-01-01: chrono counts from the one, Arrow from the other.
+const EPOCH_FROM_CE: i32 = 719_163;
+
+/// A row that cannot be taken into the table.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.describe())]
+pub struct RowError {
+    /// 1-based position in the answer.
+    pub position: u64,
+    /// The field, as the manual or the answer names it; none where the whole row is at fault.
+    pub field: Option<String>,
+    /// The value as given, cut to a readable length.
+    pub value: Option<String>,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl RowError {
+    fn describe(&self) -> String {
+        let Self { position, field, value, reason } = self;
+        match (field, value) {
+            (Some(field), Some(value)) => format!("field {field} of row {position}: {value:?} {reason}"),
+            (Some(field), None) => format!("field {field} of row {position} {reason}"),
+            (None, _) => format!("row {position} {reason}"),
+        }
+    }
+}
+
+/// What is the same for every row of a day.
+#[derive(Debug, Clone)]
+pub struct DayContext {
+    /// The API id asked for.
+    pub merchant_id: String,
+    /// The pay date asked for.
+    pub pay_date: NaiveDate,
+    /// When the answer's headers arrived.
+    pub extracted_at: DateTime<Utc>,
+    /// The run that fetched it.
+    pub run_id: String,
+}
+
+enum Cell<'a> {
+    Text(Cow<'a, str>),
+    Number(i64),
+    Null(Absent),
+}
+
+enum Builder {
+    Text(StringBuilder),
+    Amount(Decimal64Builder),
+    Rate(Decimal32Builder),
+    Date(Date32Builder),
+}
+
+/// Collects a day's rows into batches, and their totals on the way.
+pub struct BatchBuilder {
+    day: DayContext,
+    /// One for each column that comes from a field, in the table's order.
+    builders: Vec<Builder>,
+    extra: StringBuilder,
+    positions: Int32Builder,
+    rows: usize,
+    hasher: RowHasher,
+    totals: Totals,
+}
+
+/// The columns that come from fields, with their position in the table.
+fn fields() -> impl Iterator<Item = (usize, Field, Kind, bool)> {
+    COLUMNS.iter().enumerate().filter_map(|(index, column)| match column.source {
+        Source::Field(field) => Some((index, field, column.kind, column.nullable)),
+        Source::Extractor => None,
+    })
+}
+
+impl BatchBuilder {
+    /// A builder for one day's rows.
+    #[must_use]
+    pub fn new(day: DayContext) -> Self {
+        let builders = fields()
+            .map(|(_, _, kind, _)| match kind {
+                Kind::Decimal(RATE) => Builder::Rate(Decimal32Builder::new().with_data_type(arrow_schema::DataType::Decimal32(9, 4))),
+                Kind::Decimal(_) => Builder::Amount(Decimal64Builder::new().with_data_type(arrow_schema::DataType::Decimal64(18, 2))),
+                Kind::Date => Builder::Date(Date32Builder::new()),
+                _ => Builder::Text(StringBuilder::new()),
+            })
+            .collect();
+        Self {
+            day,
+            builders,
+            extra: StringBuilder::new(),
+            positions: Int32Builder::new(),
+            rows: 0,
+            hasher: RowHasher::default(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Takes a row in.
+    ///
+    /// # Errors
+    /// The first thing wrong with the row; nothing of it is then taken.
+    pub fn push(&mut self, position: u64, row: &WireRow<'_>) -> Result<u128, RowError> {
+        let (cells, extra) = self.read(row).map_err(|fault| fault.at(position))?;
+        let source_row = i32::try_from(position).map_err(|_| Fault::row("is beyond the 2,147,483,647 rows a day can hold").at(position))?;
+        self.count(&cells);
+        let hash = self.hash(&cells, extra.as_deref());
+        self.totals.digest.add(hash);
+        for (builder, cell) in self.builders.iter_mut().zip(cells) {
+            append(builder, cell);
+        }
+        self.extra.append_option(extra);
+        self.positions.append_value(source_row);
+        self.rows += 1;
+        Ok(hash)
+    }
+
+    /// Rows taken since the last batch.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether no row was taken since the last batch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// What was counted and summed while reading.
+    #[must_use]
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Takes the rows so far as a batch of the table's schema.
+    ///
+    /// # Errors
+    /// Where the arrays do not fit the schema, which would be a defect.
+    pub fn take(&mut self) -> Result<RecordBatch, arrow_schema::ArrowError> {
+        let rows = std::mem::take(&mut self.rows);
+        let constant = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows))) };
+        let mut built = self.builders.iter_mut().map(finish);
+        let columns = COLUMNS
+            .iter()
+            .filter_map(|column| match (column.source, column.name) {
+                (Source::Field(_), _) => built.next(),
+                (_, "merchant_id") => Some(constant(&self.day.merchant_id)),
+                (_, "run_id") => Some(constant(&self.day.run_id)),
+                (_, "extra") => Some(Arc::new(self.extra.finish())),
+                (_, "source_row") => Some(Arc::new(self.positions.finish())),
+                _ => Some(Arc::new(
+                    TimestampMillisecondArray::from_value(self.day.extracted_at.timestamp_millis(), rows).with_timezone("UTC"),
+                )),
+            })
+            .collect();
+        RecordBatch::try_new(schema(), columns)
+    }
+
+    fn read<'a>(&self, row: &WireRow<'a>) -> Result<(Vec<Cell<'a>>, Option<String>), Fault> {
+        if let Some(malformed) = &row.malformed {
+            return Err(match malformed {
+                Malformed::NotAnObject => Fault::row("is not an object"),
+                Malformed::TooManyFields => Fault::row("has more unknown fields than are kept"),
+                Malformed::KeyTwice(key) => Fault { field: Some(key.clone()), value: None, reason: "is given twice".into() },
+            });
+        }
+        let mut cells = Vec::with_capacity(self.builders.len());
+        for (_, field, kind, nullable) in fields() {
+            let given = row.get(field);
+            let cell = read_cell(given, kind).and_then(|cell| match cell {
+                Cell::Null(Absent::Missing) if !nullable => Err(ValueError::Missing),
+                Cell::Null(_) if !nullable => Err(ValueError::Blank),
+                Cell::Number(day) if field == Field::PayoffDt && day != i64::from(epoch_days(self.day.pay_date)) => {
+                    Err(ValueError::OtherPayDate(self.day.pay_date))
+                }
+                cell => Ok(cell),
+            });
+            cells.push(cell.map_err(|error| Fault::value(field, given, error))?);
+        }
+        Ok((cells, canonical_extra(row)?))
+    }
+
+    fn count(&mut self, cells: &[Cell<'_>]) {
+        self.totals.rows += 1;
+        let mut balance = Some(0);
+        let mut amount = 0;
+        for ((index, field, kind, _), cell) in fields().zip(cells) {
+            match cell {
+                Cell::Null(absent) => self.totals.nulls[index][*absent as usize] += 1,
+                Cell::Number(value) if matches!(kind, Kind::Decimal(scale) if scale != RATE) => {
+                    self.totals.sums[amount] += i128::from(*value)
+                }
+                _ => {}
+            }
+            if matches!(kind, Kind::Decimal(scale) if scale != RATE) {
+                amount += 1;
+            }
+            let sign = match field {
+                Field::AuthAmt => 1,
+                Field::Fee | Field::Vat | Field::PaymentAmt => -1,
+                Field::StatusCd => {
+                    let paid = matches!(cell, Cell::Text(code) if code.trim() == "03");
+                    self.totals.pending_rows += u64::from(!paid);
+                    continue;
+                }
+                _ => continue,
+            };
+            balance = match cell {
+                Cell::Number(value) => balance.map(|sum: i128| sum + sign * i128::from(*value)),
+                _ => None,
+            };
+        }
+        self.totals.unbalanced_rows += u64::from(balance.is_some_and(|sum| sum != 0));
+    }
+
+    fn hash(&mut self, cells: &[Cell<'_>], extra: Option<&str>) -> u128 {
+        self.hasher.value(Some(self.day.merchant_id.as_bytes()));
+        for cell in cells {
+            match cell {
+                Cell::Text(text) => self.hasher.value(Some(text.as_bytes())),
+                Cell::Number(value) => self.hasher.value(Some(&value.to_le_bytes())),
+                Cell::Null(_) => self.hasher.value(None),
+            }
+        }
+        self.hasher.value(extra.map(str::as_bytes));
+        self.hasher.finish()
+    }
+}
+
+fn epoch_days(date: NaiveDate) -> i32 {
+    date.num_days_from_ce() - EPOCH_FROM_CE
+}
+
+fn read_cell(given: Given<'_>, kind: Kind) -> Result<Cell<'_>, ValueError> {
+    fn cell<'a, T>(present: Present<T>, wrap: impl FnOnce(T) -> Cell<'a>) -> Cell<'a> {
+        present.map_or_else(Cell::Null, wrap)
+    }
+    Ok(match kind {
+        Kind::Decimal(scale) => cell(values::decimal(given, scale)?, Cell::Number),
+        Kind::Date => cell(values::date(given)?, |date| Cell::Number(epoch_days(date).into())),
+        _ => cell(values::text(given)?, Cell::Text),
+    })
+}
+
+/// The unknown fields as JSON with sorted keys, so that equal contents have equal text.
+fn canonical_extra(row: &WireRow<'_>) -> Result<Option<String>, Fault> {
+    if row.extra.is_empty() {
+        return Ok(None);
+    }
+    let mut pairs = Vec::with_capacity(row.extra.len());
+    for (key, text) in &row.extra {
+        // a number ends only where something follows it
+        let mut value = String::with_capacity(text.len());
+        json::canonical(format!("{text} ").as_bytes(), 0, &mut value).map_err(|_| Fault {
+            field: Some(key.clone().into_owned()),
+            value: None,
+            reason: "has a key twice inside".into(),
+        })?;
+        pairs.push((key.as_ref(), value));
+    }
+    pairs.sort_unstable();
+    let mut out = String::new();
+    json::write_object(&pairs, &mut out);
+    Ok(Some(out))
+}
+
+fn append(builder: &mut Builder, cell: Cell<'_>) {
+    let number = match cell {
+        Cell::Text(text) => {
+            if let Builder::Text(builder) = builder {
+                builder.append_value(text);
+            }
+            return;
+        }
+        Cell::Number(value) => Some(value),
+        Cell::Null(_) => None,
+    };
+    // the ranges were checked where the value was read
+    let narrow = number.and_then(|value| i32::try_from(value).ok());
+    match builder {
+        Builder::Text(builder) => builder.append_null(),
+        Builder::Amount(builder) => builder.append_option(number),
+        Builder::Rate(builder) => builder.append_option(narrow),
+        Builder::Date(builder) => builder.append_option(narrow),
+    }
+}
+
+fn finish(builder: &mut Builder) -> ArrayRef {
+    match builder {
+        Builder::Text(builder) => Arc::new(builder.finish()),
+        Builder::Amount(builder) => Arc::new(builder.finish()),
+        Builder::Rate(builder) => Arc::new(builder.finish()),
+        Builder::Date(builder) => Arc::new(builder.finish()),
+    }
+}
+
+struct Fault {
+    field: Option<String>,
+    value: Option<String>,
+    reason: String,
+}
+
+impl Fault {
+    fn row(reason: &str) -> Self {
+        Self { field: None, value: None, reason: reason.into() }
+    }
+
+    fn value(field: Field, given: Given<'_>, error: ValueError) -> Self {
+        use crate::api::json::Value;
+        const SHOWN: usize = 80;
+        let text = match given {
+            Given::Missing => None,
+            Given::Value(Value::Null) => Some(Cow::Borrowed("null")),
+            Given::Value(Value::Str(found)) => Some(found.decode()),
+            Given::Value(Value::Number(text) | Value::Other(text)) => Some(Cow::Borrowed(text)),
+        };
+        let value = text.map(|text| match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text.into_owned(),
+        });
+        Self { field: Some(field.name().into()), value, reason: error.to_string() }
+    }
+
+    fn at(self, position: u64) -> RowError {
+        RowError { position, field: self.field, value: self.value, reason: self.reason }
+    }
+}

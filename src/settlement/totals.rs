@@ -1,0 +1,173 @@
+//! Counts, exact sums and the digest of a day's rows.
+//!
+//! Taken once while the answer is read and once from the arrays handed to the writer; the two must
+//! agree before a day is published. Knows nothing of files.
+
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Decimal64Type;
+use arrow_array::{Array as _, RecordBatch};
+use serde_json::{Map, Value as Json, json};
+use twox_hash::XxHash3_128;
+
+use super::columns::{COLUMNS, Kind, amounts};
+use super::values::{AMOUNT, Absent, format_decimal};
+
+/// How many amount columns there are.
+pub const AMOUNTS: usize = 5;
+
+/// Sums of the amount columns, in their order, in hundredths of a won. 2^63 rows of the largest
+/// amount stay below an `i128`.
+pub type Sums = [i128; AMOUNTS];
+
+/// What is counted and summed over the rows of a day.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Rows kept.
+    pub rows: u64,
+    /// Rows whose payout status is not `03`.
+    pub pending_rows: u64,
+    /// Rows with all four amounts for which `auth_amount - fee - vat = payment_amount` fails.
+    pub unbalanced_rows: u64,
+    /// Sums of the amount columns.
+    pub sums: Sums,
+    /// NULLs by column and kind of absence.
+    pub nulls: [[u64; Absent::ALL.len()]; COLUMNS.len()],
+    /// The digest so far.
+    pub digest: Digest,
+}
+
+impl Totals {
+    /// Compares with what the writer's arrays say.
+    ///
+    /// # Errors
+    /// The first difference, in words.
+    pub fn reconcile(&self, arrays: &ArrayTotals) -> Result<(), String> {
+        if self.rows != arrays.rows {
+            return Err(format!("{} rows were read and {} handed to the writer", self.rows, arrays.rows));
+        }
+        for ((index, column), (read, written)) in amounts().zip(self.sums.iter().zip(&arrays.sums)) {
+            let nulls: u64 = self.nulls[index].iter().sum();
+            if read != written || nulls != arrays.nulls[index] {
+                return Err(format!(
+                    "{}: {} with {nulls} NULLs was read, {} with {} NULLs handed to the writer",
+                    column.name,
+                    format_decimal(*read, 2),
+                    format_decimal(*written, 2),
+                    arrays.nulls[index],
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// NULLs as the day record has them: `{"fee":{"dash":3}}`, columns without NULLs left out.
+    #[must_use]
+    pub fn nulls_json(&self) -> Json {
+        let mut by_column = Map::new();
+        for (column, kinds) in COLUMNS.iter().zip(&self.nulls) {
+            let found: Map<String, Json> = Absent::ALL
+                .iter()
+                .zip(kinds)
+                .filter(|(_, count)| **count > 0)
+                .map(|(kind, count)| (kind.name().to_owned(), json!(count)))
+                .collect();
+            if !found.is_empty() {
+                by_column.insert(column.name.to_owned(), found.into());
+            }
+        }
+        by_column.into()
+    }
+}
+
+/// What the arrays handed to the writer say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ArrayTotals {
+    rows: u64,
+    sums: Sums,
+    nulls: [u64; COLUMNS.len()],
+}
+
+impl ArrayTotals {
+    /// Adds a batch of the table's schema.
+    pub fn add(&mut self, batch: &RecordBatch) {
+        self.rows += batch.num_rows() as u64;
+        for (count, array) in self.nulls.iter_mut().zip(batch.columns()) {
+            *count += array.null_count() as u64;
+        }
+        for ((index, _), sum) in amounts().zip(&mut self.sums) {
+            if let Some(array) = batch.column(index).as_primitive_opt::<Decimal64Type>() {
+                *sum += array.iter().flatten().map(i128::from).sum::<i128>();
+            }
+        }
+    }
+}
+
+/// Sums as results and day records have them: exact decimals in strings, keyed by column.
+#[must_use]
+pub fn sums_json(sums: &Sums) -> Map<String, Json> {
+    amounts().zip(sums).map(|((_, column), sum)| (column.name.to_owned(), Json::String(format_decimal(*sum, 2)))).collect()
+}
+
+/// Tells whether a day's content changed: a sum, modulo 2^128, of a hash of each row, with the row
+/// count. Ignores the order of rows and keeps duplicates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Digest {
+    sum: u128,
+    rows: u64,
+}
+
+impl Digest {
+    /// Adds a row's hash.
+    pub fn add(&mut self, row: u128) {
+        self.sum = self.sum.wrapping_add(row);
+        self.rows += 1;
+    }
+}
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}-{}", self.sum, self.rows)
+    }
+}
+
+/// Hashes a row from its values, each with its length before it so that none runs into the next.
+#[derive(Debug, Default)]
+pub struct RowHasher {
+    scratch: Vec<u8>,
+}
+
+impl RowHasher {
+    /// Adds the next column's value; `None` is NULL.
+    pub fn value(&mut self, bytes: Option<&[u8]>) {
+        match bytes {
+            // no value is this long, so NULL is told from every text, the empty one included
+            None => self.scratch.extend_from_slice(&u32::MAX.to_le_bytes()),
+            Some(bytes) => {
+                let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX - 1);
+                self.scratch.extend_from_slice(&length.to_le_bytes());
+                self.scratch.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    /// The row's hash; the hasher is ready for the next row.
+    pub fn finish(&mut self) -> u128 {
+        let hash = XxHash3_128::oneshot(&self.scratch);
+        self.scratch.clear();
+        hash
+    }
+}
+
+const _: () = {
+    let mut found = 0;
+    let mut index = 0;
+    while index < COLUMNS.len() {
+        if let Kind::Decimal(scale) = COLUMNS[index].kind
+            && scale.decimals == AMOUNT.decimals
+        {
+            found += 1;
+        }
+        index += 1;
+    }
+    assert!(found == AMOUNTS, "AMOUNTS counts the amount columns");
+};

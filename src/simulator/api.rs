@@ -1,0 +1,171 @@
+//! The API's two endpoints and the simulator's own two: who is granted what, and what goes wrong.
+//! Reading requests, wording replies and making rows is done elsewhere.
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::{Method, Request, StatusCode};
+
+use super::answer::Answer;
+use super::body::{Ending, ReplyBody};
+use super::counters::{Counters, Counts};
+use super::dates;
+use super::faults::{Asked, Fault, TokenFault};
+use super::lifecycle::Shown;
+use super::options::Options;
+use super::reply::{self, BAD_KEY, OTHER_ID, Refused, Reply, TOKEN_DOWN};
+use super::request::{Sent, SettlementRequest, query_value};
+use super::tokens::Tokens;
+
+const TOKEN_PATH: &str = "/payAuth/token";
+const SETTLEMENT_PATH: &str = "/api/settlement";
+const INSPECTION: &str = "/_simulator/";
+const REQUESTS_PATH: &str = "/_simulator/requests";
+const ROWS_PATH: &str = "/_simulator/rows";
+
+/// A connection closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("simulated reset")]
+pub(super) struct Reset;
+
+/// The simulated API.
+#[derive(Debug)]
+pub(super) struct Api {
+    options: Options,
+    tokens: Tokens,
+    counters: Arc<Counters>,
+}
+
+impl Api {
+    pub(super) fn new(options: Options) -> Self {
+        let tokens = Tokens::new(options.seed, options.token_ttl);
+        Self { options, tokens, counters: Arc::default() }
+    }
+
+    pub(super) fn credentials(&self) -> (&str, &str) {
+        // options always hold a merchant
+        let first = self.options.merchants.first();
+        first.map_or(("", ""), |merchant| (&merchant.id, &merchant.key))
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counters.counts()
+    }
+
+    /// Answers one request, or closes its connection.
+    pub(super) async fn reply(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Reset> {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        let allowed = match path {
+            TOKEN_PATH | SETTLEMENT_PATH => Some(Method::POST),
+            REQUESTS_PATH | ROWS_PATH => Some(Method::GET),
+            _ => None,
+        };
+        let reply = match (path, allowed) {
+            (_, None) => reply::page(StatusCode::NOT_FOUND),
+            (_, Some(allowed)) if head.method != allowed => reply::not_allowed(&allowed),
+            (REQUESTS_PATH, _) => reply::inspected(serde_json::to_vec(&self.counts()).unwrap_or_default()),
+            (ROWS_PATH, _) => self.rows(head.uri.query().unwrap_or_default()).await,
+            (TOKEN_PATH, _) => self.token(&Sent::read(&head, body).await),
+            _ => self.settlement(&head, &Sent::read(&head, body).await).await?,
+        };
+        let status = reply.status().as_u16();
+        tracing::debug!(path, status, "simulator answered");
+        if !path.starts_with(INSPECTION) {
+            self.counters.answered(status);
+        }
+        Ok(reply)
+    }
+
+    fn token(&self, sent: &Sent) -> Reply {
+        let earlier = self.counters.token_request();
+        let fault = self.options.faults.token(self.options.seed, earlier);
+        if let Some(fault) = fault {
+            tracing::debug!(earlier, ?fault, "simulator fault");
+        }
+        match fault {
+            Some(TokenFault::Status(refusal)) => reply::refusal(refusal),
+            Some(TokenFault::Refused) => reply::token_refused(TOKEN_DOWN),
+            None => match self.issue(sent) {
+                Ok(token) => reply::token(&token),
+                Err(refused) => reply::token_refused(refused),
+            },
+        }
+    }
+
+    fn issue(&self, sent: &Sent) -> Result<String, Refused> {
+        let asked = sent.token_request()?;
+        let mut merchants = self.options.merchants.iter();
+        let known = merchants.position(|known| known.id == asked.id && known.key == asked.key);
+        known.map(|merchant| self.tokens.issue(merchant)).ok_or(BAD_KEY)
+    }
+
+    async fn settlement(&self, head: &Parts, sent: &Sent) -> Result<Reply, Reset> {
+        self.counters.settlement_request(sent.pay_date().ok());
+        let token = head.headers.get("TOKEN").and_then(|token| token.to_str().ok());
+        let token = token.unwrap_or_default();
+        let Some(merchant) = self.tokens.merchant(token) else {
+            return Ok(reply::unauthorized());
+        };
+        let id = &self.options.merchants[merchant].id;
+        let SettlementRequest { pay_date, transaction, .. } = match sent.settlement_request() {
+            Ok(request) if request.api_id == id => request,
+            Ok(_) => return Ok(reply::settlement_refused(OTHER_ID)),
+            Err(refused) => return Ok(reply::settlement_refused(refused)),
+        };
+        // only now: how often a refused token is tried depends on the client's timing, and faults
+        // must not
+        let earlier = self.counters.asked_before(merchant, pay_date);
+        let asked = Asked { seed: self.options.seed, merchant: id, pay_date, earlier };
+        if let Some(latency) = self.options.faults.latency(asked) {
+            tokio::time::sleep(latency).await;
+        }
+        let fault = self.options.faults.settlement(asked);
+        if let Some(fault) = &fault {
+            tracing::debug!(%pay_date, earlier, ?fault, "simulator fault");
+        }
+        let ending = match fault {
+            None => Ending::Whole,
+            Some(Fault::CutFraming) => Ending::CutFraming,
+            Some(Fault::CutJson) => Ending::CutJson,
+            Some(Fault::Stall) => Ending::Stall,
+            Some(Fault::Reset) => return Err(Reset),
+            Some(Fault::Status(refusal)) => return Ok(reply::refusal(refusal)),
+            Some(Fault::Html) => return Ok(reply::maintenance()),
+            Some(Fault::Code(code)) => return Ok(reply::settlement_failed(&code)),
+            Some(Fault::Expire) => {
+                self.tokens.forget(token);
+                return Ok(reply::unauthorized());
+            }
+        };
+        let answer = Answer::new(self.shown(merchant, pay_date), transaction.map(Into::into));
+        let counters = Some(Arc::clone(&self.counters));
+        Ok(reply::answer(ReplyBody::answer(answer, ending, counters).await))
+    }
+
+    /// What a settlement request would be answered, without token and faults.
+    async fn rows(&self, query: &str) -> Reply {
+        let pay_date = query_value(query, "date");
+        let Some(pay_date) = pay_date.as_deref().and_then(dates::parse) else {
+            return reply::bad_query("date: accepted is YYYY-MM-DD");
+        };
+        let mut merchants = self.options.merchants.iter();
+        let merchant = match query_value(query, "merchant") {
+            None => Some(0),
+            Some(id) => merchants.position(|merchant| merchant.id == id),
+        };
+        let Some(merchant) = merchant else {
+            return reply::bad_query("merchant: accepted is an id given as --sim-merchant");
+        };
+        let answer = Answer::new(self.shown(merchant, pay_date), None);
+        reply::answer(ReplyBody::answer(answer, Ending::Whole, None).await)
+    }
+
+    fn shown(&self, merchant: usize, pay_date: NaiveDate) -> Shown {
+        let Options { seed, volume, merchants, .. } = &self.options;
+        let today = self.options.today.unwrap_or_else(dates::seoul_today);
+        Shown::new(*seed, &merchants[merchant].id, *volume, pay_date, today)
+    }
+}

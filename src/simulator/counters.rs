@@ -1,0 +1,78 @@
+//! What the simulator was asked and what it answered. Inspection requests are not counted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::NaiveDate;
+use serde::{Serialize, Serializer};
+
+/// Counts since the start; serialized, what `GET /_simulator/requests` answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Requests to `/payAuth/token`.
+    pub token_requests: u64,
+    /// Requests to `/api/settlement`.
+    pub settlement_requests: u64,
+    /// Answers by HTTP status; a connection closed without an answer is in none.
+    pub answered: BTreeMap<u16, u64>,
+    /// Settlement requests by pay date, refused ones too; those without a readable date are in
+    /// none.
+    #[serde(serialize_with = "by_iso_date")]
+    pub by_date: BTreeMap<NaiveDate, u64>,
+    /// Rows of answers made to the end.
+    pub rows_served: u64,
+}
+
+fn by_iso_date<S: Serializer>(counts: &BTreeMap<NaiveDate, u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(counts.iter().map(|(date, count)| (date.to_string(), count)))
+}
+
+/// The counts of one simulator, and what its faults count by.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    counts: Mutex<Counts>,
+    /// Requests that got as far as an answer, by merchant and pay date.
+    asked: Mutex<HashMap<(usize, NaiveDate), u64>>,
+}
+
+impl Counters {
+    pub(super) fn counts(&self) -> Counts {
+        self.lock().clone()
+    }
+
+    /// Counts a token request, and tells how many came before.
+    pub(super) fn token_request(&self) -> u64 {
+        let mut counts = self.lock();
+        counts.token_requests += 1;
+        counts.token_requests - 1
+    }
+
+    pub(super) fn settlement_request(&self, pay_date: Option<NaiveDate>) {
+        let mut counts = self.lock();
+        counts.settlement_requests += 1;
+        if let Some(date) = pay_date {
+            *counts.by_date.entry(date).or_default() += 1;
+        }
+    }
+
+    pub(super) fn answered(&self, status: u16) {
+        *self.lock().answered.entry(status).or_default() += 1;
+    }
+
+    pub(super) fn rows_served(&self, rows: u64) {
+        self.lock().rows_served += rows;
+    }
+
+    /// Counts a request in good order, and tells how many this merchant made for this pay date
+    /// before.
+    pub(super) fn asked_before(&self, merchant: usize, pay_date: NaiveDate) -> u64 {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = asked.entry((merchant, pay_date)).or_default();
+        *count += 1;
+        *count - 1
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

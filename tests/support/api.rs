@@ -1,0 +1,203 @@
+//! An API that answers as the test scripts it, byte by byte.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub path: String,
+    pub headers: HashMap<String, String>,
+    pub body: Json,
+    /// How many requests for the same path and date came before.
+    pub earlier: usize,
+}
+
+impl Request {
+    /// The pay date asked for, `YYYYMMDD`.
+    pub fn date(&self) -> &str {
+        self.body["DATE"].as_str().unwrap_or_default()
+    }
+}
+
+/// What is sent back.
+#[derive(Clone)]
+pub struct Reply {
+    head: String,
+    body: Vec<u8>,
+    then: Then,
+}
+
+#[derive(Clone, Copy)]
+enum Then {
+    Close,
+    Stall,
+}
+
+impl Reply {
+    /// A JSON answer under 200.
+    pub fn json(body: impl AsRef<[u8]>) -> Self {
+        Self::new(200, &[("Content-Type", "application/json; charset=utf-8")], body)
+    }
+
+    /// An answer with a status and headers; its length is declared and true.
+    pub fn new(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
+        let mut reply = Self::undeclared(status, headers, body);
+        reply.head.push_str(&format!("Content-Length: {}\r\n", reply.body.len()));
+        reply
+    }
+
+    /// The same with no length declared: it ends where the connection does.
+    pub fn undeclared(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
+        let mut head = format!("HTTP/1.1 {status} Status\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        Self { head, body: body.as_ref().to_vec(), then: Then::Close }
+    }
+
+    /// The same, with more declared than is sent.
+    pub fn cut(self, missing: usize) -> Self {
+        let declared = self.body.len() + missing;
+        let head = self.head.replace(&format!("Content-Length: {}", self.body.len()), &format!("Content-Length: {declared}"));
+        Self { head, ..self }
+    }
+
+    /// The same, with the connection held open and silent after it.
+    pub fn stalled(self) -> Self {
+        Self { then: Then::Stall, ..self.cut(1000) }
+    }
+}
+
+/// The server; it lives as long as the test process.
+pub struct Api {
+    pub url: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Api {
+    /// An API whose token endpoint always gives tokens and whose settlements are `settle`'s.
+    pub fn new(settle: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let issued = Mutex::new(0);
+        Self::scripted(move |request| {
+            if request.path != "/payAuth/token" {
+                return settle(request);
+            }
+            let mut issued = issued.lock().unwrap();
+            *issued += 1;
+            Reply::json(format!(r#"{{"RTN_CD":"0000","RTN_MSG":"ok","TOKEN":"t0ken-{issued}-Secret"}}"#))
+        })
+    }
+
+    /// An API that answers everything, tokens included, as scripted.
+    pub fn scripted(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (answer, seen) = (Arc::new(answer), Arc::clone(&requests));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
+                std::thread::spawn(move || serve(stream, &*answer, &seen));
+            }
+        });
+        Self { url, requests }
+    }
+
+    /// An API that gives the same settlement answer for every date.
+    pub fn answering(body: impl AsRef<[u8]>) -> Self {
+        let reply = Reply::json(body);
+        Self::new(move |_| reply.clone())
+    }
+
+    /// The requests so far to a path.
+    pub fn requests(&self, path: &str) -> Vec<Request> {
+        self.requests.lock().unwrap().iter().filter(|request| request.path == path).cloned().collect()
+    }
+
+    pub fn settlements(&self) -> Vec<Request> {
+        self.requests("/api/settlement")
+    }
+
+    pub fn tokens(&self) -> usize {
+        self.requests("/payAuth/token").len()
+    }
+}
+
+fn serve(stream: TcpStream, answer: &(dyn Fn(&Request) -> Reply), seen: &Mutex<Vec<Request>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    if reader.read_line(&mut line).unwrap_or(0) == 0 {
+        return;
+    }
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut headers = HashMap::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        match line.trim().split_once(':') {
+            Some((name, value)) => headers.insert(name.to_ascii_lowercase(), value.trim().to_owned()),
+            None => break,
+        };
+    }
+    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let mut request = Request { path, headers, body: serde_json::from_slice(&body).unwrap_or_default(), earlier: 0 };
+    {
+        let mut seen = seen.lock().unwrap();
+        request.earlier = seen.iter().filter(|earlier| earlier.path == request.path && earlier.date() == request.date()).count();
+        seen.push(request.clone());
+    }
+    let reply = answer(&request);
+    let mut stream = stream;
+    let _ = stream.write_all(format!("{}\r\n", reply.head).as_bytes());
+    let _ = stream.write_all(&reply.body);
+    let _ = stream.flush();
+    if matches!(reply.then, Then::Stall) {
+        std::thread::sleep(Duration::from_secs(60));
+    }
+}
+
+/// A paid row of a pay date (`YYYYMMDD`), as the manual has it, with some fields replaced. A
+/// replacement's value is JSON text; an empty one takes the field away.
+pub fn row(date: &str, replaced: &[(&str, &str)]) -> String {
+    let payoff = format!("\"{date}\"");
+    let mut fields: Vec<(&str, &str)> = vec![
+        ("AUTHAMT", r#""10000""#),
+        ("FEERATE", r#""2.30""#),
+        ("PAYMENTSTATUS", r#""11""#),
+        ("FEE", r#""230""#),
+        ("VAT", r#""23""#),
+        ("SETTLE_CYCLE_CD", r#""D2""#),
+        ("PAYTYPE", r#""CARD""#),
+        ("ACQUIRER", r#""CCLG""#),
+        ("PAYMENTAMT", r#""9747""#),
+        ("TRXID", r#""CTS24010300000000001""#),
+        ("CPID", r#""CP0001""#),
+        ("ORDERNO", r#""ORD-1""#),
+        ("AUTHDT", r#""20240103""#),
+        ("FINALAMT", r#""9747""#),
+        ("PAYOFFDT", &payoff),
+        ("STATUS_CD", r#""03""#),
+    ];
+    for (name, value) in replaced {
+        match fields.iter_mut().find(|(field, _)| field == name) {
+            Some(field) => field.1 = value,
+            None => fields.push((name, value)),
+        }
+    }
+    let members: Vec<String> =
+        fields.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// A successful answer with these rows.
+pub fn answer(rows: &[String]) -> String {
+    format!(r#"{{"RESULTCODE":"0000","RESULTMSG":"정상","DATA":[{}]}}"#, rows.join(","))
+}

@@ -1,0 +1,64 @@
+//! Reads what landed.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use cookiepay_etl::settlement::cells::cell;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::KeyValue;
+use serde_json::Value as Json;
+
+/// A row as text by column; NULLs are left out.
+pub type Row = BTreeMap<String, String>;
+
+/// Every file below a folder, relative to it.
+pub fn files(root: &Path) -> Vec<String> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut found = Vec::new();
+    walk(root, &mut found);
+    let mut names: Vec<String> =
+        found.iter().map(|path| path.strip_prefix(root).unwrap().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The day's file of merchant `m1`.
+pub fn day_file(root: &Path, pay_date: &str) -> PathBuf {
+    root.join(format!("settlements/pay_date={pay_date}/m1.parquet"))
+}
+
+fn open(path: &Path) -> ParquetRecordBatchReaderBuilder<File> {
+    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    // with the extractor's own schema, so that decimals come back in their narrow form
+    let options = ArrowReaderOptions::new().with_schema(cookiepay_etl::settlement::columns::schema());
+    ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).unwrap()
+}
+
+/// A file's rows.
+pub fn rows(path: &Path) -> Vec<Row> {
+    let reader = open(path).build().unwrap();
+    let mut rows = Vec::new();
+    for batch in reader {
+        let batch = batch.unwrap();
+        let schema = batch.schema();
+        for row in 0..batch.num_rows() {
+            let cells = schema.fields().iter().zip(batch.columns());
+            rows.push(cells.filter_map(|(field, array)| Some((field.name().clone(), cell(array, row)?))).collect());
+        }
+    }
+    rows
+}
+
+/// A file's day record.
+pub fn record(path: &Path) -> Json {
+    let reader = open(path);
+    let pairs: Vec<KeyValue> = reader.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
+    let record = pairs.into_iter().find(|pair| pair.key == "cookiepay_etl.day").and_then(|pair| pair.value).unwrap();
+    serde_json::from_str(&record).unwrap()
+}
