@@ -318,7 +318,7 @@ impl<'a> Extractor<'a> {
         let writer = tokio::task::spawn_blocking(move || DayWriter::new(StagingWriter::new(chunks))?.finish(record));
         let (staged, written) = tokio::join!(self.lake.stage(&key, &self.run_id, bytes), writer);
         let staged = staged.map_err(|error| storage(&error))?;
-        let (record, bytes, _) = match written {
+        let (record, bytes) = match written {
             Ok(written) => written.map_err(|error| storage(&error))?,
             Err(error) => return Err(DayError { kind: Kind::Internal, message: error.to_string(), attempts: 1 }),
         };
@@ -408,7 +408,7 @@ impl ReadJob {
             .reconcile(&arrays)
             .map_err(|difference| Trouble::Internal(format!("control totals differ, the day was not published: {difference}")))?;
         let record = self.record(&answer, &totals, rejects.count);
-        let (record, bytes, _) = writer.finish(record).map_err(Trouble::Lake)?;
+        let (record, bytes) = writer.finish(record).map_err(Trouble::Lake)?;
         Ok(Encoded {
             record,
             sums: totals.sums,
@@ -524,8 +524,11 @@ impl Rejects {
         if self.count <= Self::KEPT {
             let room = self.lines.len() + raw.len() <= Self::KEPT_BYTES;
             let row = if room { RawValue::from_string(raw.to_owned()).ok() } else { None };
-            let line =
-                json!({ "position": error.position, "field": error.field, "value": error.value, "reason": error.reason, "row": row });
+            let reason = match &error.value {
+                Some(value) => format!("{value} {}", error.reason),
+                None => error.reason.clone(),
+            };
+            let line = json!({ "position": error.position, "field": error.field, "reason": reason, "row": row });
             self.lines.extend_from_slice(line.to_string().as_bytes());
             self.lines.push(b'\n');
         }

@@ -186,12 +186,12 @@ async fn only_the_two_paths_and_post_are_served() {
 
 #[tokio::test]
 async fn tokens_expire_and_a_newer_one_leaves_the_older_valid() {
-    let stage = Stage::new(SimulatorArgs { sim_token_ttl: Some("400ms".into()), ..Default::default() }).await;
+    let stage = Stage::new(SimulatorArgs { sim_token_ttl: Some("1500ms".into()), ..Default::default() }).await;
     let (older, newer) = (stage.token().await, stage.token().await);
     assert_ne!(older, newer);
     assert_eq!(stage.ask_day(&older, FRIDAY).await.status(), 200);
     assert_eq!(stage.ask_day(&newer, FRIDAY).await.status(), 200);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(1600)).await;
     assert_eq!(stage.ask_day(&newer, FRIDAY).await.status(), 401);
     assert_eq!(stage.ask_day(&stage.token().await, FRIDAY).await.status(), 200);
 }

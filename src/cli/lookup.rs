@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use comfy_table::Table;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::NOTHING;
 use serde_json::{Map, Value as Json};
 
 use crate::api::client::chain;
@@ -91,7 +91,7 @@ type Row = Vec<Option<String>>;
 
 fn print_table(rows: impl Iterator<Item = Row>) {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(SHOWN);
+    table.load_style(NOTHING).set_header(SHOWN);
     let mut count = 0;
     for row in rows {
         count += 1;

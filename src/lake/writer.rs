@@ -47,21 +47,21 @@ impl<W: Write + Send> DayWriter<W> {
         Ok(self.parquet.write(batch)?)
     }
 
-    /// Ends the file with its record, and seals it. Returns the record as sealed, the file's size in
-    /// bytes, and `out`.
+    /// Ends the file with its record, and seals it. Returns the record as sealed and the file's size
+    /// in bytes; `out` is flushed and dropped.
     ///
     /// # Errors
     /// Where `out` cannot be written.
-    pub fn finish(mut self, mut record: DayRecord) -> Result<(DayRecord, u64, W), LakeError> {
+    pub fn finish(mut self, mut record: DayRecord) -> Result<(DayRecord, u64), LakeError> {
         NO_SEAL.clone_into(&mut record.seal);
         let json = serde_json::to_string(&record).map_err(|error| parquet::errors::ParquetError::External(Box::new(error)))?;
         self.parquet.flush()?;
         self.parquet.append_key_value_metadata(KeyValue::new(RECORD_KEY.to_owned(), json));
         self.parquet.inner_mut().hold_rest();
         let sealer = self.parquet.into_inner()?;
-        let (seal, bytes, out) = sealer.seal().map_err(parquet::errors::ParquetError::from)?;
+        let (seal, bytes) = sealer.seal().map_err(parquet::errors::ParquetError::from)?;
         record.seal = seal;
-        Ok((record, bytes, out))
+        Ok((record, bytes))
     }
 }
 
@@ -83,7 +83,7 @@ impl<W: Write> Sealer<W> {
         self.held.get_or_insert_default();
     }
 
-    fn seal(mut self) -> io::Result<(String, u64, W)> {
+    fn seal(mut self) -> io::Result<(String, u64)> {
         let mut rest = self.held.take().unwrap_or_default();
         let at = seal_position(&rest).ok_or_else(|| io::Error::other("the file's footer has no place for its seal"))?;
         self.hash.update(&rest);
@@ -91,7 +91,7 @@ impl<W: Write> Sealer<W> {
         rest[at..at + seal.len()].copy_from_slice(seal.as_bytes());
         self.out.write_all(&rest)?;
         self.out.flush()?;
-        Ok((seal, self.bytes, self.out))
+        Ok((seal, self.bytes))
     }
 }
 

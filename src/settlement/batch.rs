@@ -28,7 +28,7 @@ pub struct RowError {
     pub position: u64,
     /// The field, as the manual or the answer names it; none where the whole row is at fault.
     pub field: Option<String>,
-    /// The value as given, cut to a readable length.
+    /// The value as the answer has it (text in quotes), cut to a readable length.
     pub value: Option<String>,
     /// What is wrong with it.
     pub reason: String,
@@ -38,7 +38,7 @@ impl RowError {
     fn describe(&self) -> String {
         let Self { position, field, value, reason } = self;
         match (field, value) {
-            (Some(field), Some(value)) => format!("field {field} of row {position}: {value:?} {reason}"),
+            (Some(field), Some(value)) => format!("field {field} of row {position}: {value} {reason}"),
             (Some(field), None) => format!("field {field} of row {position} {reason}"),
             (None, _) => format!("row {position} {reason}"),
         }
@@ -327,16 +327,16 @@ impl Fault {
     fn value(field: Field, given: Given<'_>, error: ValueError) -> Self {
         use crate::api::json::Value;
         const SHOWN: usize = 80;
-        let text = match given {
-            Given::Missing => None,
-            Given::Value(Value::Null) => Some(Cow::Borrowed("null")),
-            Given::Value(Value::Str(found)) => Some(found.decode()),
-            Given::Value(Value::Number(text) | Value::Other(text)) => Some(Cow::Borrowed(text)),
-        };
-        let value = text.map(|text| match text.char_indices().nth(SHOWN) {
+        let short = |text: &str| match text.char_indices().nth(SHOWN) {
             Some((end, _)) => format!("{}…", &text[..end]),
-            None => text.into_owned(),
-        });
+            None => text.to_owned(),
+        };
+        let value = match given {
+            Given::Missing => None,
+            Given::Value(Value::Null) => Some("null".to_owned()),
+            Given::Value(Value::Str(found)) => Some(format!("{:?}", short(&found.decode()))),
+            Given::Value(Value::Number(text) | Value::Other(text)) => Some(short(text)),
+        };
         Self { field: Some(field.name().into()), value, reason: error.to_string() }
     }
 

@@ -199,6 +199,11 @@ mod tests {
         let blank = announced.iter().flatten().filter(|row| row["PAYOFFDT"] == "").count();
         assert!(blank > 0 && blank * 4 < announced.iter().flatten().count(), "{blank}");
 
+        // after a long holiday some of a payout is made more than ten days ahead, and still not announced
+        let after_chuseok = date("2025-10-10");
+        assert_ne!(rows(after_chuseok, before(after_chuseok, 10)).len(), 0);
+        assert_eq!(rows(after_chuseok, before(after_chuseok, 11)).len(), 0);
+
         let paid = rows(pay_date, after(pay_date, 1));
         assert_eq!(paid.len(), announced[0].len());
         assert!(paid.iter().all(|row| row["STATUS_CD"] == "03" && row["PAYOFFDT"] == "20240108"));

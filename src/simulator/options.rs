@@ -43,7 +43,7 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "D", help_heading = HEADING)]
     pub sim_token_ttl: Option<String>,
 
-    /// What goes wrong (repeatable, first match wins): KIND[@DATE][xN][:RATE], such as 500:0.2,
+    /// What goes wrong (repeatable, first match wins): `KIND[@DATE][xN][:RATE]`, such as 500:0.2,
     /// 429+5s:0.1 or 503@2024-01-05x2. KIND is an HTTP status 400..599 (+5s adds Retry-After), cut,
     /// stall, reset, html, expire, code=E999, latency=200ms, token-STATUS or token-refused; @DATE
     /// keeps to one pay date, xN to the first N requests of each merchant's pay date (token-: of

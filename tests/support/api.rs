@@ -129,7 +129,7 @@ impl Api {
     }
 }
 
-fn serve(stream: TcpStream, answer: &(dyn Fn(&Request) -> Reply), seen: &Mutex<Vec<Request>>) {
+fn serve(stream: TcpStream, answer: &dyn Fn(&Request) -> Reply, seen: &Mutex<Vec<Request>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut line = String::new();
     if reader.read_line(&mut line).unwrap_or(0) == 0 {

@@ -89,6 +89,6 @@ pub fn backfill(api: &api::Api, dest: &Path, days: (&str, &str)) -> Command {
 }
 
 /// Runs a command to its end.
-pub fn ran(command: &mut Command) -> Ran {
+pub fn finish(command: &mut Command) -> Ran {
     command.output().expect("the binary starts").into()
 }
