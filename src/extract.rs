@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::api::client::{CallError, Cause, Client, PendingAnswer, chain};
 use crate::api::decode::{BodyReader, TextReader};
 use crate::api::envelope::{self, Answer, ReadError};
-use crate::api::error::{ApiError, Fault};
+use crate::api::error::{ApiError, Fault, Redactor};
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::record::{Closing, DayRecord, Environment, OpenReason, State};
@@ -222,14 +222,14 @@ impl<'a> Extractor<'a> {
                 run_id: self.run_id.clone(),
             },
             policy: self.policy.clone(),
-            limit: self.client.max_answer_bytes(),
+            redactor: answer.redactor,
         };
-        let charset = answer.charset;
+        let (charset, limit) = (answer.charset, answer.limit);
         let reader = tokio::task::spawn_blocking(move || {
-            let text = TextReader::new(BodyReader::new(events), charset, job.limit)?;
+            let text = TextReader::new(BodyReader::new(events), charset, limit)?;
             job.run(text, StagingWriter::new(chunks))
         });
-        let ((), staged, encoded) = tokio::join!(answer.pump(body), self.lake.stage(key, &self.run_id, bytes), reader);
+        let ((), staged, encoded) = tokio::join!(answer.body.pump(body), self.lake.stage(key, &self.run_id, bytes), reader);
         let encoded = encoded.unwrap_or_else(|error| Err(Trouble::Internal(error.to_string()).into()));
         // where the store failed, the writer only knows that nobody took its bytes
         let staged = staged.map_err(Trouble::Lake)?;
@@ -372,7 +372,7 @@ fn kind(error: &ApiError) -> Kind {
 struct ReadJob {
     context: DayContext,
     policy: Policy,
-    limit: u64,
+    redactor: Redactor,
 }
 
 impl ReadJob {
@@ -441,7 +441,7 @@ impl ReadJob {
             run_id: context.run_id.clone(),
             extracted_at: context.extracted_at,
             result_code: answer.result_code.clone(),
-            result_message: answer.result_message.clone(),
+            result_message: answer.result_message.as_deref().map(|message| self.redactor.text(message)),
             state: if open_because.is_empty() { State::Closed } else { State::Open },
             open_because,
             rows: totals.rows,
@@ -469,12 +469,12 @@ pub async fn lookup(client: &Client, pay_date: NaiveDate, tid: Option<&str>, emp
             extracted_at: answer.arrived.trunc_subsecs(3),
             run_id: Uuid::now_v7().to_string(),
         };
-        let (charset, limit, empty_codes) = (answer.charset, client.max_answer_bytes(), empty_codes.to_vec());
+        let (charset, limit, empty_codes) = (answer.charset, answer.limit, empty_codes.to_vec());
         let reader = tokio::task::spawn_blocking(move || {
             let text = TextReader::new(BodyReader::new(events), charset, limit)?;
             collect(text, context, &empty_codes)
         });
-        let ((), read) = tokio::join!(answer.pump(body), reader);
+        let ((), read) = tokio::join!(answer.body.pump(body), reader);
         read.unwrap_or_else(|error| Err(Trouble::Internal(error.to_string()).into()))
     });
     read.await.map_err(day_error)

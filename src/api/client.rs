@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::decode::{BodyEvent, Charset};
-use super::error::{ApiError, presentable};
+use super::error::{ApiError, Redactor};
 use super::retry::{self, LONGEST_WAIT, Retry, TokenUse};
 use super::throttle::Throttle;
 use super::token::{self, Token, TokenSource};
@@ -101,6 +101,15 @@ pub(crate) struct PendingAnswer {
     /// When the headers arrived.
     pub(crate) arrived: DateTime<Utc>,
     pub(crate) charset: Charset,
+    /// For what the answer says in its own words.
+    pub(crate) redactor: Redactor,
+    /// Its largest size taken, in bytes, decompressed.
+    pub(crate) limit: u64,
+    pub(crate) body: PendingBody,
+}
+
+/// A body still to come.
+pub(crate) struct PendingBody {
     response: Response,
     timeout: Duration,
 }
@@ -139,12 +148,6 @@ impl Client {
     #[must_use]
     pub fn base_url(&self) -> &Url {
         &self.config.base_url
-    }
-
-    /// The largest answer taken, decompressed, in bytes.
-    #[must_use]
-    pub fn max_answer_bytes(&self) -> u64 {
-        self.config.max_answer_bytes
     }
 
     /// How often the API was asked so far.
@@ -217,7 +220,7 @@ impl Client {
                 Err(error) => Err(error.into()),
             };
             let error = match outcome {
-                Err(Cause::Api(error)) => error.presentable(&[token.secret(), self.credentials.key.expose_secret()]),
+                Err(Cause::Api(error)) => self.redactor(Some(&token)).error(error),
                 done => return done,
             };
             let used = TokenUse { just_issued: token.issued >= began, renewed: refused.is_some() };
@@ -230,6 +233,10 @@ impl Client {
         }
     }
 
+    fn redactor(&self, token: Option<&Token>) -> Redactor {
+        Redactor::new(token.map(Token::secret).into_iter().chain([self.credentials.key.clone()]))
+    }
+
     async fn call(&self, pay_date: NaiveDate, tid: Option<&str>, token: &Token) -> Result<PendingAnswer, ApiError> {
         let mut body = json!({ "API_ID": self.credentials.api_id, "DATE": pay_date.format("%Y%m%d").to_string() });
         if let Some(tid) = tid {
@@ -238,7 +245,7 @@ impl Client {
         let mut headers = HeaderMap::new();
         headers.insert("token", token.header());
         headers.insert(ACCEPT_ENCODING, reqwest::header::HeaderValue::from_static("gzip"));
-        let response = self.post("api/settlement", headers, &body, &[token.secret()]).await?;
+        let response = self.post("api/settlement", headers, &body).await?;
         let arrived = Utc::now();
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         if let Some(encoding) = header(CONTENT_ENCODING.as_str()).map(str::trim)
@@ -250,7 +257,13 @@ impl Client {
             return Err(ApiError::TooLarge(self.config.max_answer_bytes >> 20));
         }
         let charset = Charset::from_content_type(header(CONTENT_TYPE.as_str()))?;
-        Ok(PendingAnswer { arrived, charset, response, timeout: self.config.timeout })
+        Ok(PendingAnswer {
+            arrived,
+            charset,
+            redactor: self.redactor(Some(token)),
+            limit: self.config.max_answer_bytes,
+            body: PendingBody { response, timeout: self.config.timeout },
+        })
     }
 
     /// A token to use now. Asking for one has its own retries, so that those who wait share them.
@@ -263,7 +276,7 @@ impl Client {
                     attempts += 1;
                     let error = match self.issue_token().await {
                         Ok(token) => return Ok(token),
-                        Err(error) => error.presentable(&[self.credentials.key.expose_secret()]),
+                        Err(error) => self.redactor(None).error(error),
                     };
                     let wait = match retry::decide(&error, TokenUse { just_issued: true, renewed: true }) {
                         Retry::Never | Retry::NewToken => return Err(error),
@@ -285,7 +298,7 @@ impl Client {
         let key = self.credentials.key.expose_secret();
         let body = json!({ "pay2_id": self.credentials.api_id, "pay2_key": key });
         self.counters.token_requests.fetch_add(1, Ordering::Relaxed);
-        let mut response = match self.post("payAuth/token", HeaderMap::new(), &body, &[key]).await {
+        let mut response = match self.post("payAuth/token", HeaderMap::new(), &body).await {
             Err(ApiError::TokenRefused(status)) => {
                 let merchant = self.credentials.api_id.clone();
                 return Err(ApiError::KeyRefused { merchant, code: format!("HTTP {status}"), message: String::new() });
@@ -305,7 +318,7 @@ impl Client {
     }
 
     /// Sends one request at the run's pace; its answer has a success status.
-    async fn post(&self, path: &str, headers: HeaderMap, body: &serde_json::Value, secrets: &[&str]) -> Result<Response, ApiError> {
+    async fn post(&self, path: &str, headers: HeaderMap, body: &serde_json::Value) -> Result<Response, ApiError> {
         self.throttle.ready().await;
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
         let mut url = self.config.base_url.clone();
@@ -335,7 +348,7 @@ impl Client {
             self.throttle.pause(wait);
         }
         let excerpt = match self.chunk(&mut response, 0).await {
-            Ok(Some(chunk)) => Some(presentable(&String::from_utf8_lossy(&chunk[..chunk.len().min(4096)]), secrets)),
+            Ok(Some(chunk)) => Some(String::from_utf8_lossy(&chunk[..chunk.len().min(4096)]).into_owned()),
             _ => None,
         };
         Err(ApiError::Status { status: status.as_u16(), retry_after, excerpt })
@@ -354,7 +367,7 @@ async fn next_chunk(response: &mut Response, limit: Duration, bytes: u64) -> Res
     }
 }
 
-impl PendingAnswer {
+impl PendingBody {
     /// Sends the body, chunk by chunk as it comes, to the thread that reads it. Returns when the
     /// body has ended, failed, or nobody reads any more.
     pub(crate) async fn pump(mut self, events: mpsc::Sender<BodyEvent>) {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 /// A failed call. `Display` says one layer; the cause, where there is one, is the `source()`.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ApiError {
@@ -149,35 +151,40 @@ impl ApiError {
 /// Characters of the API's own words that an error shows.
 const SHOWN: usize = 160;
 
-/// Takes the secrets out of the API's own words and cuts them to a readable length.
-#[must_use]
-pub(crate) fn presentable(text: &str, secrets: &[&str]) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret, "[secret]");
-    }
-    if let Some((end, _)) = text.char_indices().nth(SHOWN) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
+/// Makes the API's own words fit to be shown: without the secrets it may repeat, and short.
+pub(crate) struct Redactor(Vec<SecretString>);
 
-impl ApiError {
-    /// The error with the API's own words made [`presentable`].
-    #[must_use]
-    pub(crate) fn presentable(mut self, secrets: &[&str]) -> Self {
-        let clean = |text: &mut String| *text = presentable(text, secrets);
-        match &mut self {
-            Self::NotJson { excerpt, .. } => clean(excerpt),
-            Self::Status { excerpt: Some(excerpt), .. } => clean(excerpt),
-            Self::ResultCode { code, message } | Self::KeyRefused { code, message, .. } => {
+impl Redactor {
+    /// Takes these secrets out.
+    pub(crate) fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
+        Self(secrets.into_iter().filter(|secret| !secret.expose_secret().is_empty()).collect())
+    }
+
+    /// `text` without the secrets, cut to a readable length.
+    pub(crate) fn text(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in &self.0 {
+            text = text.replace(secret.expose_secret(), "[secret]");
+        }
+        if let Some((end, _)) = text.char_indices().nth(SHOWN) {
+            text.truncate(end);
+            text.push('…');
+        }
+        text
+    }
+
+    /// The error with the API's own words in it made presentable.
+    pub(crate) fn error(&self, mut error: ApiError) -> ApiError {
+        let clean = |text: &mut String| *text = self.text(text);
+        match &mut error {
+            ApiError::NotJson { excerpt, .. } | ApiError::Status { excerpt: Some(excerpt), .. } => clean(excerpt),
+            ApiError::ResultCode { code, message } | ApiError::KeyRefused { code, message, .. } => {
                 clean(code);
                 clean(message);
             }
-            Self::Shape(text) | Self::Gzip(text) | Self::Encoding { name: text, .. } => clean(text),
+            ApiError::Shape(text) | ApiError::Gzip(text) | ApiError::Encoding { name: text, .. } => clean(text),
             _ => {}
         }
-        self
+        error
     }
 }

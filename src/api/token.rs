@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::HeaderValue;
+use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -28,8 +29,8 @@ impl Token {
     }
 
     /// The token itself, to be found and taken out of what the API says.
-    pub(crate) fn secret(&self) -> &str {
-        self.header.to_str().unwrap_or_default()
+    pub(crate) fn secret(&self) -> SecretString {
+        self.header.to_str().unwrap_or_default().into()
     }
 }
 

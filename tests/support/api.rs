@@ -115,6 +115,12 @@ impl Api {
         Self::new(move |_| reply.clone())
     }
 
+    /// An API that nobody serves.
+    pub fn nowhere() -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self { url: format!("http://{address}"), requests: Arc::default() }
+    }
+
     /// The requests so far to a path.
     pub fn requests(&self, path: &str) -> Vec<Request> {
         self.requests.lock().unwrap().iter().filter(|request| request.path == path).cloned().collect()

@@ -22,8 +22,7 @@ pub fn files(root: &Path) -> Vec<String> {
     }
     let mut found = Vec::new();
     walk(root, &mut found);
-    let mut names: Vec<String> =
-        found.iter().map(|path| path.strip_prefix(root).unwrap().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = found.iter().map(|path| path.strip_prefix(root).unwrap().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }

@@ -7,7 +7,10 @@ pub mod api;
 pub mod lake;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
+use std::time::Duration;
+
+use assert_cmd::Command;
 
 use serde_json::Value as Json;
 
@@ -65,6 +68,7 @@ impl From<Output> for Ran {
 /// The binary, with an environment of its own.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
+    command.timeout(Duration::from_secs(120));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("COOKIEPAY_") {
             command.env_remove(name);

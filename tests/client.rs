@@ -1,0 +1,288 @@
+//! How the API is asked: tokens, retries, waits, limits, and what never leaves the process.
+
+mod support;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use support::api::{Api, Reply, Request, answer, row};
+use support::lake::{files, rows};
+use support::{KEY, Ran, backfill, finish};
+
+fn one_row(request: &Request) -> Reply {
+    Reply::json(answer(&[row(request.date(), &[])]))
+}
+
+/// Runs eight walkers over `to` days of January.
+fn walk(api: &Api, dest: &Path, to: &str, more: &[&str]) -> Ran {
+    finish(backfill(api, dest, ("2024-01-01", to)).args(["--concurrency", "8"]).args(more))
+}
+
+#[test]
+fn requests_are_as_the_manual_has_them() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    walk(&api, lake.path(), "2024-01-01", &[]).exits(0);
+    let token = &api.requests("/payAuth/token")[0];
+    assert_eq!(token.body, serde_json::json!({ "pay2_id": "m1", "pay2_key": KEY }));
+    let call = &api.settlements()[0];
+    assert_eq!(call.body, serde_json::json!({ "API_ID": "m1", "DATE": "20240101" }));
+    assert_eq!(call.headers["token"], "t0ken-1-Secret");
+    assert_eq!(call.headers["content-type"], "application/json; charset=utf-8");
+}
+
+#[test]
+fn eight_walkers_share_one_token() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let result = walk(&api, lake.path(), "2024-01-31", &[]).exits(0).result();
+    assert_eq!(api.tokens(), 1);
+    assert_eq!((&result["requests"], &result["token_requests"], &result["retries"]), (&32.into(), &1.into(), &0.into()));
+}
+
+#[test]
+fn a_token_refused_mid_run_is_renewed_once_for_all() {
+    for refusal in ["401", "403", "code"] {
+        let served = AtomicUsize::new(0);
+        let api = Api::new(move |request| {
+            let first = request.headers["token"] == "t0ken-1-Secret";
+            if first && served.fetch_add(1, Ordering::SeqCst) >= 12 {
+                return match refusal {
+                    "code" => Reply::json(r#"{"RESULTCODE":"E777","RESULTMSG":"token expired"}"#),
+                    status => Reply::new(status.parse().unwrap(), &[], "no"),
+                };
+            }
+            one_row(request)
+        });
+        let lake = tempfile::tempdir().unwrap();
+        let result = walk(&api, lake.path(), "2024-01-31", &[]).exits(0).result();
+        assert_eq!((api.tokens(), &result["dates"]["published"]), (2, &31.into()), "{refusal}");
+    }
+}
+
+#[test]
+fn a_refused_key_ends_the_run_before_any_settlement() {
+    let api = Api::scripted(|_| Reply::json(format!(r#"{{"RTN_CD":"E101","RTN_MSG":"unknown key {KEY}"}}"#)));
+    let lake = tempfile::tempdir().unwrap();
+    let ran = walk(&api, lake.path(), "2024-01-31", &[]).exits(4);
+    assert_eq!((api.settlements().len(), api.tokens()), (0, 1));
+    let result = ran.result();
+    assert_eq!(result["failures"][0]["kind"], "auth");
+    assert!(result["failures"][0]["message"].as_str().unwrap().contains("E101"));
+    let dates = &result["dates"];
+    assert_eq!(dates["failed"].as_u64().unwrap() + dates["not_attempted"].as_u64().unwrap(), 31);
+    assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
+}
+
+#[test]
+fn a_token_refused_however_new_ends_the_run_with_exit_4() {
+    let api = Api::new(|_| Reply::new(401, &[], ""));
+    let lake = tempfile::tempdir().unwrap();
+    let ran = walk(&api, lake.path(), "2024-01-31", &["--retries", "1"]).exits(4);
+    assert!(ran.result()["failures"][0]["message"].as_str().unwrap().contains("401"), "{ran:?}");
+}
+
+#[test]
+fn a_token_in_lower_case_is_taken_and_a_useless_one_is_not() {
+    for (body, code) in
+        [(r#"{"RTN_CD":"0000","token":"abc"}"#, 0), (r#"{"RTN_CD":"0000"}"#, 6), (r#"{"RTN_CD":"0000","TOKEN":"a\nb"}"#, 6), ("<html>", 6)]
+    {
+        let api = Api::scripted(move |request| match request.path.as_str() {
+            "/payAuth/token" => Reply::json(body),
+            _ => one_row(request),
+        });
+        let lake = tempfile::tempdir().unwrap();
+        walk(&api, lake.path(), "2024-01-01", &["--retries", "1"]).exits(code);
+    }
+}
+
+#[test]
+fn what_can_pass_is_tried_again() {
+    let whole = answer(&[row("20240101", &[])]);
+    let html = Reply::new(200, &[("Content-Type", "text/html")], "<html>busy</html>");
+    let mut troubles: Vec<Reply> = [408, 429, 500, 502, 503, 504].map(|status| Reply::new(status, &[], "busy")).to_vec();
+    troubles.extend([
+        html,
+        Reply::json(&whole).cut(5),
+        Reply::json(&whole[..20]),
+        Reply::json(r#"{"RESULTCODE":"E999","RESULTMSG":"busy"}"#),
+        Reply::json(&whole[..40]).stalled(),
+    ]);
+    for (index, trouble) in troubles.into_iter().enumerate() {
+        let api = Api::new(move |request| if request.earlier < 2 { trouble.clone() } else { one_row(request) });
+        let lake = tempfile::tempdir().unwrap();
+        let result = walk(&api, lake.path(), "2024-01-01", &["--timeout", "500ms"]).exits(0).result();
+        assert_eq!((&result["retries"], &result["rows"]), (&2.into(), &1.into()), "{index}");
+    }
+}
+
+#[test]
+fn what_cannot_pass_is_not_tried_again() {
+    let elsewhere = Api::answering("{}");
+    let location = format!("{}/x", elsewhere.url);
+    for (reply, why) in [
+        (Reply::new(404, &[], "no such page"), "404"),
+        (Reply::new(400, &[], "bad"), "400"),
+        (Reply::new(302, &[("Location", &location)], ""), "redirect"),
+        (Reply::new(307, &[("Location", &location)], ""), "redirect"),
+    ] {
+        let api = Api::new(move |_| reply.clone());
+        let lake = tempfile::tempdir().unwrap();
+        let ran = walk(&api, lake.path(), "2024-01-01", &[]).exits(6);
+        assert!(ran.failure("upstream").contains(why), "{ran:?}");
+        assert_eq!(api.settlements().len(), 1);
+    }
+    assert_eq!(elsewhere.requests("/x").len(), 0, "a redirect was followed");
+}
+
+#[test]
+fn tries_are_counted_and_bounded() {
+    let api = Api::new(|_| Reply::new(500, &[], "다운"));
+    let lake = tempfile::tempdir().unwrap();
+    let ran = walk(&api, lake.path(), "2024-01-01", &["--retries", "2"]).exits(6);
+    assert_eq!(api.settlements().len(), 3);
+    let failure = &ran.result()["failures"][0];
+    assert_eq!((&failure["attempts"], &failure["pay_date"]), (&3.into(), &"2024-01-01".into()));
+    assert!(failure["message"].as_str().unwrap().contains("HTTP 500"), "{failure}");
+}
+
+#[test]
+fn every_walker_obeys_retry_after() {
+    let in_two_seconds = || httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(3));
+    for dated in [false, true] {
+        let api = Api::new(move |request| {
+            if request.date() == "20240101" && request.earlier == 0 {
+                let wait = if dated { in_two_seconds() } else { "2".into() };
+                return Reply::new(429, &[("Retry-After", &wait)], "slow down");
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            one_row(request)
+        });
+        let lake = tempfile::tempdir().unwrap();
+        let began = Instant::now();
+        let ran = finish(backfill(&api, lake.path(), ("2024-01-01", "2024-01-06")).args(["--concurrency", "2"])).exits(0);
+        assert!(began.elapsed() >= Duration::from_secs(2), "{ran:?}");
+        // what was under way when the 429 came is done; nothing new was asked for in the two seconds
+        assert!(ran.stderr.contains("429"), "{ran:?}");
+        let first = &api.settlements()[..3];
+        assert!(first.iter().filter(|request| request.date() == "20240101").count() >= 1);
+    }
+}
+
+#[test]
+fn a_wait_of_a_year_is_not_waited() {
+    let api = Api::new(|_| Reply::new(503, &[("Retry-After", "31536000")], ""));
+    let lake = tempfile::tempdir().unwrap();
+    let ran = walk(&api, lake.path(), "2024-01-01", &[]).exits(6);
+    assert!(ran.failure("rate_limit").contains("run again later"), "{ran:?}");
+}
+
+#[test]
+fn a_run_stops_asking_after_several_days_in_a_row_fail() {
+    let api = Api::new(|_| Reply::new(500, &[], ""));
+    let lake = tempfile::tempdir().unwrap();
+    let ran = finish(backfill(&api, lake.path(), ("2024-01-01", "2024-12-31")).args(["--retries", "0", "--concurrency", "1"])).exits(6);
+    let dates = &ran.result()["dates"];
+    assert_eq!((&dates["failed"], &dates["not_attempted"], &dates["planned"]), (&5.into(), &361.into(), &366.into()));
+    assert_eq!(api.settlements().len(), 5);
+}
+
+#[test]
+fn the_rate_limit_holds_over_the_whole_run() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let began = Instant::now();
+    let limited = ["--rate-limit", "20"];
+    // clap refuses a flag given twice, so the shared command line's own limit must go
+    let mut command = support::binary();
+    command.args([
+        "backfill",
+        "--base-url",
+        &api.url,
+        "--api-id",
+        "m1",
+        "--from",
+        "2024-01-01",
+        "--to",
+        "2024-01-20",
+        "--concurrency",
+        "8",
+    ]);
+    command.args(limited).arg("--dest").arg(lake.path()).env("COOKIEPAY_API_KEY", KEY);
+    finish(&mut command).exits(0);
+    // 21 requests, one every 50 ms, the first at once
+    assert!(began.elapsed() >= Duration::from_millis(950), "{:?}", began.elapsed());
+}
+
+#[test]
+fn an_answer_beyond_the_bound_is_refused() {
+    let big = answer(&vec![row("20240101", &[]); 5000]);
+    let declared = Reply::json(&big);
+    let undeclared = Reply::undeclared(200, &[], &big);
+    for reply in [declared, undeclared] {
+        let api = Api::new(move |_| reply.clone());
+        let lake = tempfile::tempdir().unwrap();
+        let ran = walk(&api, lake.path(), "2024-01-01", &["--max-answer-mib", "1"]).exits(5);
+        assert!(ran.failure("contract").contains("1 MiB"), "{ran:?}");
+        assert!(!files(lake.path()).iter().any(|file| file.contains("m1.parquet")));
+    }
+}
+
+#[test]
+fn nothing_is_listening() {
+    let lake = tempfile::tempdir().unwrap();
+    let nobody = Api::nowhere();
+    let ran = finish(backfill(&nobody, lake.path(), ("2024-01-01", "2024-01-01")).args(["--retries", "1"])).exits(6);
+    assert!(ran.failure("upstream").contains("could not connect"), "{ran:?}");
+}
+
+#[test]
+fn a_proxy_is_never_asked_for_loopback() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let mut command = backfill(&api, lake.path(), ("2024-01-01", "2024-01-01"));
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        command.env(name, "http://127.0.0.1:1");
+    }
+    finish(&mut command).exits(0);
+}
+
+/// The key and every token, looked for in everything that a run leaves or prints, at every level of
+/// logging, with an API that repeats them wherever it can.
+#[test]
+fn no_secret_is_ever_seen() {
+    let api = Api::new(|request| {
+        let token = &request.headers["token"];
+        let day = request.date().to_owned();
+        match day.as_str() {
+            "20240102" => Reply::new(500, &[], format!("no: {token} {KEY}")),
+            "20240103" => Reply::json(format!(r#"{{"RESULTCODE":"E9","RESULTMSG":"{token} {KEY}"}}"#)),
+            "20240104" => Reply::new(200, &[], format!("<html>{token}{KEY}")),
+            "20240105" => Reply::json(format!(r#"{{"RESULTCODE":"0000","RESULTMSG":"{token} {KEY}","DATA":[]}}"#)),
+            "20240106" => Reply::json(answer(&[row(&day, &[("FEE", r#""x""#)])])),
+            _ => one_row(request),
+        }
+    });
+    for level in ["-q", "-v", "-vv", "-vvv"] {
+        for format in ["text", "json"] {
+            let root = tempfile::tempdir().unwrap();
+            let result = root.path().join("result.json");
+            let mut command = backfill(&api, &root.path().join("lake"), ("2024-01-01", "2024-01-07"));
+            command.args([level, "--log-format", format, "--retries", "1", "--result-file"]).arg(&result);
+            let ran = finish(&mut command).exits(3);
+            let mut seen = format!("{}{}", ran.stdout, ran.stderr).into_bytes();
+            for file in files(root.path()) {
+                seen.extend(file.as_bytes());
+                seen.extend(std::fs::read(root.path().join(file)).unwrap());
+            }
+            // Parquet may hold text compressed
+            for file in files(&root.path().join("lake")).iter().filter(|file| file.ends_with(".parquet")) {
+                seen.extend(format!("{:?}", rows(&root.path().join("lake").join(file))).into_bytes());
+            }
+            let seen = String::from_utf8_lossy(&seen);
+            for secret in [KEY, "t0ken-"] {
+                if let Some(at) = seen.find(secret) {
+                    let from = seen.floor_char_boundary(at.saturating_sub(300));
+                    panic!("{secret} was seen with {level}: …{}", &seen[from..at]);
+                }
+            }
+        }
+    }
+}
