@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow_array::RecordBatch;
 use chrono::{NaiveDate, SubsecRound as _};
+use object_store::path::Path;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -21,10 +22,12 @@ use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::record::{Closing, DayRecord, Environment, OpenReason, State};
 use crate::lake::store::{Lake, Staged, StagingWriter};
 use crate::lake::writer::DayWriter;
-use crate::result::Kind;
+use crate::result::{Kind, Restated};
 use crate::settlement::batch::{BATCH_ROWS, BatchBuilder, DayContext, RowError};
 use crate::settlement::columns::{SCHEMA_VERSION, fingerprint};
-use crate::settlement::totals::{ArrayTotals, Sums, Totals, sums_json};
+use crate::settlement::diff::Diff;
+use crate::settlement::totals::{ArrayTotals, Digest, Sums, Totals, parse_sum, sums_json};
+use crate::settlement::values::format_decimal;
 
 /// What is done about a row that cannot be read, or is another day's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
@@ -79,6 +82,8 @@ pub struct Landed {
     pub sums: Sums,
     /// Bytes written.
     pub bytes: u64,
+    /// What changed, where the stored content was another.
+    pub restated: Option<Restated>,
 }
 
 /// Where a day's extraction got to.
@@ -276,39 +281,91 @@ impl<'a> Extractor<'a> {
             rejected_rows: record.rejected_rows,
             sums: encoded.sums,
             bytes: 0,
+            restated: None,
         };
-        let stored = match self.lake.record(&key).await {
-            Ok(stored) => stored,
-            Err(error @ LakeError::Record { .. }) => {
-                tracing::warn!(pay_date = %key.pay_date, error = chain(&error), "replacing a file that cannot be read");
-                None
-            }
-            Err(error) => {
-                staged.discard().await;
-                return Err(storage(&error));
-            }
-        };
-        if let Some(stored) = &stored {
-            if stored.digest == record.digest && !record.supersedes(stored) {
+        let replaced = match self.admit(&key, record).await {
+            Ok(Admission::Publish(replaced)) => replaced,
+            Ok(Admission::AsStored) => {
                 staged.discard().await;
                 return Ok(landed);
             }
-            if record.rows == 0 && is_protected(stored) && !self.policy.allow_empty_replacement {
+            Err(error) => {
                 staged.discard().await;
-                return Err(DayError {
-                    kind: Kind::Guard,
-                    message: format!(
-                        "the API now answers no rows, where the lake holds {}: the stored day was kept; if this is right, run again with --allow-empty-replacement",
-                        stored.rows
-                    ),
-                    attempts: 1,
-                });
+                return Err(error);
             }
-        }
+        };
         staged.publish().await.map_err(|error| storage(&error))?;
+        if let Some((stored, kept)) = replaced {
+            let restated = self.compare(&key, &stored, &kept, record).await.map_err(|error| DayError {
+                message: format!("the day was published, but how it differs from {kept} cannot be told: {}", chain(&error)),
+                ..storage(&error)
+            })?;
+            let Restated { added, removed, changed, .. } = restated;
+            tracing::warn!(pay_date = %key.pay_date, added, removed, changed, before = %kept, "restated");
+            landed.restated = Some(restated);
+        }
         landed.written = true;
         landed.bytes = encoded.bytes;
         Ok(landed)
+    }
+
+    /// Says whether a day may take the place of what the lake holds now, and keeps the version that
+    /// it replaces. The stored record is read anew: another run may have been here.
+    async fn admit(&self, key: &DayKey, record: &DayRecord) -> Result<Admission, DayError> {
+        let stored = match self.lake.record(key).await {
+            Ok(None) => return Ok(Admission::Publish(None)),
+            Ok(Some(stored)) => stored,
+            Err(error @ LakeError::Record { .. }) => {
+                let kept = self.lake.keep_version(key, None).await.map_err(|error| storage(&error))?;
+                tracing::warn!(pay_date = %key.pay_date, %kept, error = chain(&error), "replacing a file that cannot be read");
+                return Ok(Admission::Publish(None));
+            }
+            Err(error) => return Err(storage(&error)),
+        };
+        if stored.extracted_at > record.extracted_at {
+            tracing::warn!(pay_date = %key.pay_date, "another run has published a later answer, which stays");
+            return Ok(Admission::AsStored);
+        }
+        if stored.digest == record.digest {
+            let anew = record.supersedes(&stored);
+            return Ok(if anew { Admission::Publish(None) } else { Admission::AsStored });
+        }
+        if record.rows == 0 && is_protected(&stored) && !self.policy.allow_empty_replacement {
+            return Err(DayError {
+                kind: Kind::Guard,
+                message: format!(
+                    "the API now answers no rows, where the lake holds {}: the stored day was kept; if this is right, run again with --allow-empty-replacement",
+                    stored.rows
+                ),
+                attempts: 1,
+            });
+        }
+        let kept = self.lake.keep_version(key, Some(&stored)).await.map_err(|error| storage(&error))?;
+        Ok(Admission::Publish(Some((Box::new(stored), kept))))
+    }
+
+    /// What changed from the version kept at `kept` to the one now in the table.
+    async fn compare(&self, key: &DayKey, stored: &DayRecord, kept: &Path, record: &DayRecord) -> Result<Restated, LakeError> {
+        let diff = self.lake.read_rows(kept, Diff::default(), Diff::before).await?;
+        let changes = self.lake.read_rows(&key.settlement(), diff, Diff::after).await?.changes();
+        let sum = |record: &DayRecord, column: &str| record.sums.get(column).and_then(|sum| parse_sum(sum.as_str()?)).unwrap_or_default();
+        let delta = record
+            .sums
+            .keys()
+            .map(|column| (column, sum(record, column) - sum(stored, column)))
+            .filter(|(_, change)| *change != 0)
+            .map(|(column, change)| (column.clone(), format_decimal(change, 2).into()))
+            .collect();
+        Ok(Restated {
+            merchant_id: record.merchant_id.clone(),
+            pay_date: record.pay_date,
+            rows_before: stored.rows,
+            rows_after: record.rows,
+            added: changes.added,
+            removed: changes.removed,
+            changed: changes.changed,
+            delta,
+        })
     }
 
     /// Makes the file of a day without rows anew, with another record.
@@ -338,6 +395,14 @@ impl<'a> Extractor<'a> {
             }
         }
     }
+}
+
+/// Whether a day that was read goes into the lake.
+enum Admission {
+    /// It does, in place of the version given, which was kept there.
+    Publish(Option<(Box<DayRecord>, Path)>),
+    /// What is stored is as good.
+    AsStored,
 }
 
 /// A stored day that an empty answer may not replace unasked: pending rows alone may move away.
@@ -407,7 +472,7 @@ impl ReadJob {
         totals
             .reconcile(&arrays)
             .map_err(|difference| Trouble::Internal(format!("control totals differ, the day was not published: {difference}")))?;
-        let record = self.record(&answer, &totals, rejects.count);
+        let record = self.record(&answer, &totals, arrays.digest(), rejects.count);
         let (record, bytes) = writer.finish(record).map_err(Trouble::Lake)?;
         Ok(Encoded {
             record,
@@ -420,7 +485,7 @@ impl ReadJob {
         })
     }
 
-    fn record(&self, answer: &Answer, totals: &Totals, rejected_rows: u64) -> DayRecord {
+    fn record(&self, answer: &Answer, totals: &Totals, digest: Digest, rejected_rows: u64) -> DayRecord {
         let context = &self.context;
         let closing = Closing {
             pay_date: context.pay_date,
@@ -450,7 +515,7 @@ impl ReadJob {
             sums: sums_json(&totals.sums),
             nulls: totals.nulls_json(),
             unbalanced_rows: totals.unbalanced_rows,
-            digest: totals.digest.to_string(),
+            digest: digest.to_string(),
             seal: String::new(),
         }
     }

@@ -15,7 +15,7 @@ use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::record::{DayRecord, Environment};
 use crate::lake::store::{Lake, StoredDay, records};
 use crate::plan::{Action, PlannedDay, Range, Refetch, Stored, plan};
-use crate::result::{Dates, Failure, Kind, MerchantTally, RunResult, Stopped, Tally, judge};
+use crate::result::{Dates, Failure, Kind, MerchantTally, Restated, RunResult, Stopped, Tally, judge};
 use crate::settlement::columns::fingerprint;
 
 /// Days in a row that fail for the same outside reason before a run stops asking.
@@ -336,6 +336,7 @@ struct Report<'a> {
     merchant_id: String,
     tally: Tally,
     failures: Vec<Failure>,
+    restated: Vec<Restated>,
     stopped: Option<Stopped>,
     error: Option<String>,
     /// Days the API answered for.
@@ -350,6 +351,7 @@ impl<'a> Report<'a> {
             merchant_id: merchant_id.to_owned(),
             tally: Tally { dates, ..Tally::default() },
             failures: Vec::new(),
+            restated: Vec::new(),
             stopped: None,
             error: None,
             asked: 0,
@@ -378,6 +380,7 @@ impl<'a> Report<'a> {
                 self.tally.rows += landed.rows;
                 self.tally.rejected_rows += landed.rejected_rows;
                 self.tally.bytes_written += landed.bytes;
+                self.restated.extend(landed.restated);
                 for (sum, day) in self.tally.totals.iter_mut().zip(landed.sums) {
                     *sum += day;
                 }
@@ -392,6 +395,7 @@ impl<'a> Report<'a> {
 
     fn finish(mut self, client: &Client, took: Duration) -> RunResult {
         self.failures.sort_by_key(|failure| failure.pay_date);
+        self.restated.sort_by_key(|day| day.pay_date);
         let (exit_code, status) = judge(self.stopped, &self.tally, &self.failures);
         let counts = client.counts();
         RunResult {
@@ -404,7 +408,7 @@ impl<'a> Report<'a> {
             dest: self.config.dest.clone(),
             merchants: vec![MerchantTally { merchant_id: self.merchant_id, tally: self.tally.clone() }],
             tally: self.tally,
-            restated: Vec::new(),
+            restated: self.restated,
             failures: self.failures,
             requests: counts.requests,
             retries: counts.retries,

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::AmazonS3Builder;
@@ -17,9 +18,13 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig, WriteMultipart};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
 use reqwest::Url;
 use tokio::sync::mpsc;
+
+use crate::settlement::columns::schema;
 
 use super::error::LakeError;
 use super::layout::{DayKey, SETTLEMENTS, STAGING};
@@ -29,6 +34,8 @@ use super::record::{DayRecord, RECORD_KEY};
 const PART: usize = 8 << 20;
 /// Parts on their way at once.
 const PARTS_IN_FLIGHT: usize = 2;
+/// The run of a version that does not tell its own.
+const UNKNOWN_RUN: &str = "00000000";
 /// What is read of a file's end to find its record; most footers are smaller.
 const TAIL: u64 = 32 << 10;
 
@@ -167,6 +174,48 @@ impl Lake {
             let start = tail.len() - usize::try_from(footer).unwrap_or(tail.len());
             return read_record(&tail[start..tail.len() - 8]).map(Some).map_err(unreadable);
         }
+    }
+
+    /// Hands the rows of an object with the table's schema to `each`, batch by batch.
+    ///
+    /// # Errors
+    /// Where the object cannot be read, or is not such a file.
+    pub(crate) async fn read_rows<T: Send + 'static>(
+        &self,
+        location: &Path,
+        mut into: T,
+        each: impl Fn(&mut T, &RecordBatch) + Send + 'static,
+    ) -> Result<T, LakeError> {
+        let found = self.store.get(location).await.map_err(LakeError::object("read", location))?;
+        let bytes = found.bytes().await.map_err(LakeError::object("read", location))?;
+        let read = tokio::task::spawn_blocking(move || {
+            let options = ArrowReaderOptions::new().with_schema(schema());
+            let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?.build()?;
+            for batch in reader {
+                each(&mut into, &batch?);
+            }
+            Ok::<T, ParquetError>(into)
+        });
+        let unreadable = |reason: String| LakeError::Record { object: location.to_string(), reason };
+        read.await.map_err(|error| unreadable(error.to_string()))?.map_err(|error| unreadable(error.to_string()))
+    }
+
+    /// Copies the version of a day that is about to be replaced to `history/`, under its own time and
+    /// run; one that does not tell them, under the time it was stored. Returns where it went.
+    ///
+    /// # Errors
+    /// Where it cannot be copied.
+    pub(crate) async fn keep_version(&self, key: &DayKey, record: Option<&DayRecord>) -> Result<Path, LakeError> {
+        let location = key.settlement();
+        let kept = match record {
+            Some(record) => key.history(record.extracted_at, &record.run_id),
+            None => {
+                let meta = self.store.head(&location).await.map_err(LakeError::object("read", &location))?;
+                key.history(meta.last_modified, UNKNOWN_RUN)
+            }
+        };
+        self.store.copy(&location, &kept).await.map_err(LakeError::object("write", &kept))?;
+        Ok(kept)
     }
 
     /// Takes a day's bytes as the writer makes them, so that they can be published when they are

@@ -11,7 +11,7 @@ use crate::api::json;
 use crate::api::wire::{Field, Given, Malformed, WireRow};
 
 use super::columns::{COLUMNS, Kind, Source, schema};
-use super::totals::{RowHasher, Totals};
+use super::totals::Totals;
 use super::values::{self, Absent, Present, RATE, ValueError};
 
 /// Rows a batch holds before it should be taken.
@@ -79,7 +79,6 @@ pub struct BatchBuilder {
     extra: StringBuilder,
     positions: Int32Builder,
     rows: usize,
-    hasher: RowHasher,
     totals: Totals,
 }
 
@@ -103,34 +102,24 @@ impl BatchBuilder {
                 _ => Builder::Text(StringBuilder::new()),
             })
             .collect();
-        Self {
-            day,
-            builders,
-            extra: StringBuilder::new(),
-            positions: Int32Builder::new(),
-            rows: 0,
-            hasher: RowHasher::default(),
-            totals: Totals::default(),
-        }
+        Self { day, builders, extra: StringBuilder::new(), positions: Int32Builder::new(), rows: 0, totals: Totals::default() }
     }
 
     /// Takes a row in.
     ///
     /// # Errors
     /// The first thing wrong with the row; nothing of it is then taken.
-    pub fn push(&mut self, position: u64, row: &WireRow<'_>) -> Result<u128, RowError> {
+    pub fn push(&mut self, position: u64, row: &WireRow<'_>) -> Result<(), RowError> {
         let (cells, extra) = self.read(row).map_err(|fault| fault.at(position))?;
         let source_row = i32::try_from(position).map_err(|_| Fault::row("is beyond the 2,147,483,647 rows a day can hold").at(position))?;
         self.count(&cells);
-        let hash = self.hash(&cells, extra.as_deref());
-        self.totals.digest.add(hash);
         for (builder, cell) in self.builders.iter_mut().zip(cells) {
             append(builder, cell);
         }
         self.extra.append_option(extra);
         self.positions.append_value(source_row);
         self.rows += 1;
-        Ok(hash)
+        Ok(())
     }
 
     /// Rows taken since the last batch.
@@ -230,19 +219,6 @@ impl BatchBuilder {
             };
         }
         self.totals.unbalanced_rows += u64::from(balance.is_some_and(|sum| sum != 0));
-    }
-
-    fn hash(&mut self, cells: &[Cell<'_>], extra: Option<&str>) -> u128 {
-        self.hasher.value(Some(self.day.merchant_id.as_bytes()));
-        for cell in cells {
-            match cell {
-                Cell::Text(text) => self.hasher.value(Some(text.as_bytes())),
-                Cell::Number(value) => self.hasher.value(Some(&value.to_le_bytes())),
-                Cell::Null(_) => self.hasher.value(None),
-            }
-        }
-        self.hasher.value(extra.map(str::as_bytes));
-        self.hasher.finish()
     }
 }
 

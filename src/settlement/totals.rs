@@ -4,12 +4,13 @@
 //! agree before a day is published. Knows nothing of files.
 
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::Decimal64Type;
-use arrow_array::{Array as _, RecordBatch};
+use arrow_array::types::{Date32Type, Decimal32Type, Decimal64Type};
+use arrow_array::{Array as _, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
 use serde_json::{Map, Value as Json, json};
 use twox_hash::XxHash3_128;
 
-use super::columns::{COLUMNS, Kind, amounts};
+use super::columns::{COLUMNS, Column, Kind, amounts};
 use super::values::{AMOUNT, Absent, format_decimal};
 
 /// How many amount columns there are.
@@ -32,8 +33,6 @@ pub struct Totals {
     pub sums: Sums,
     /// NULLs by column and kind of absence.
     pub nulls: [[u64; Absent::ALL.len()]; COLUMNS.len()],
-    /// The digest so far.
-    pub digest: Digest,
 }
 
 impl Totals {
@@ -80,16 +79,26 @@ impl Totals {
 }
 
 /// What the arrays handed to the writer say.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
 pub struct ArrayTotals {
     rows: u64,
     sums: Sums,
     nulls: [u64; COLUMNS.len()],
+    digest: Digest,
+    hasher: RowHasher,
 }
 
 impl ArrayTotals {
+    /// The digest of the rows.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// Adds a batch of the table's schema.
     pub fn add(&mut self, batch: &RecordBatch) {
+        let digest = &mut self.digest;
+        self.hasher.rows(batch, |row| digest.add(row.content));
         self.rows += batch.num_rows() as u64;
         for (count, array) in self.nulls.iter_mut().zip(batch.columns()) {
             *count += array.null_count() as u64;
@@ -100,6 +109,13 @@ impl ArrayTotals {
             }
         }
     }
+}
+
+/// A sum as day records have it, read back.
+#[must_use]
+pub fn parse_sum(text: &str) -> Option<i128> {
+    let (whole, part) = text.split_once('.')?;
+    (part.len() == 2).then(|| format!("{whole}{part}").parse().ok()).flatten()
 }
 
 /// Sums as results and day records have them: exact decimals in strings, keyed by column.
@@ -130,31 +146,61 @@ impl std::fmt::Display for Digest {
     }
 }
 
-/// Hashes a row from its values, each with its length before it so that none runs into the next.
+/// A row's hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowHash {
+    /// Of every value that the API gave.
+    pub content: u128,
+    /// Of the transaction and its payment status: the nearest thing to an identity that rows have.
+    pub identity: u128,
+}
+
+/// Hashes rows from their values, each with its length before it so that none runs into the next.
 #[derive(Debug, Default)]
 pub struct RowHasher {
     scratch: Vec<u8>,
 }
 
 impl RowHasher {
-    /// Adds the next column's value; `None` is NULL.
-    pub fn value(&mut self, bytes: Option<&[u8]>) {
-        match bytes {
-            // no value is this long, so NULL is told from every text, the empty one included
-            None => self.scratch.extend_from_slice(&u32::MAX.to_le_bytes()),
-            Some(bytes) => {
-                let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX - 1);
-                self.scratch.extend_from_slice(&length.to_le_bytes());
-                self.scratch.extend_from_slice(bytes);
-            }
+    /// Hashes each row of a batch of the table's schema, in order.
+    pub fn rows(&mut self, batch: &RecordBatch, mut each: impl FnMut(RowHash)) {
+        // what the extractor adds to a row tells nothing of its content
+        let given: Vec<(&Column, &ArrayRef)> = COLUMNS
+            .iter()
+            .zip(batch.columns())
+            .filter(|(column, _)| !matches!(column.name, "source_row" | "extracted_at" | "run_id"))
+            .collect();
+        for row in 0..batch.num_rows() {
+            let content = self.hash(row, &given, |_| true);
+            let identity = self.hash(row, &given, |column| matches!(column.name, "transaction_id" | "payment_status"));
+            each(RowHash { content, identity });
         }
     }
 
-    /// The row's hash; the hasher is ready for the next row.
-    pub fn finish(&mut self) -> u128 {
-        let hash = XxHash3_128::oneshot(&self.scratch);
+    fn hash(&mut self, row: usize, columns: &[(&Column, &ArrayRef)], takes: impl Fn(&Column) -> bool) -> u128 {
         self.scratch.clear();
-        hash
+        for (_, array) in columns.iter().filter(|(column, _)| takes(column)) {
+            if array.is_null(row) {
+                // no value is this long, so NULL is told from every text, the empty one included
+                self.value(u32::MAX, &[]);
+            } else if let Some(texts) = array.as_string_opt::<i32>() {
+                let text = texts.value(row).as_bytes();
+                self.value(u32::try_from(text.len()).unwrap_or(u32::MAX - 1), text);
+            } else {
+                let number = match array.data_type() {
+                    DataType::Decimal64(..) => array.as_primitive::<Decimal64Type>().value(row),
+                    DataType::Decimal32(..) => array.as_primitive::<Decimal32Type>().value(row).into(),
+                    _ => array.as_primitive::<Date32Type>().value(row).into(),
+                };
+                self.value(8, &number.to_le_bytes());
+            }
+        }
+        XxHash3_128::oneshot(&self.scratch)
+    }
+
+    fn value(&mut self, length: u32, bytes: &[u8]) {
+        self.scratch.extend_from_slice(&length.to_le_bytes());
+        self.scratch.extend_from_slice(bytes);
     }
 }
 

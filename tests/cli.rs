@@ -1,0 +1,170 @@
+//! What a person sees: help, errors, schema, and the small commands.
+
+mod support;
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use support::{Ran, binary, finish, run};
+
+#[test]
+fn help_is_as_it_is() {
+    insta::assert_snapshot!("help", run(&["--help"]).exits(0).stdout);
+    for command in ["backfill", "check", "lookup", "schema", "simulate"] {
+        insta::assert_snapshot!(format!("help_{command}"), run(&[command, "--help"]).exits(0).stdout);
+    }
+}
+
+/// Stderr without the time of its lines.
+fn message(ran: &Ran) -> String {
+    let line = ran.stderr.lines().next().unwrap_or_default();
+    line.split_once(" ERROR ").map_or(line, |(_, message)| message).to_owned()
+}
+
+#[test]
+fn settings_that_cannot_be_used_say_what_to_do() {
+    let settings = tempfile::tempdir().unwrap();
+    let toml = settings.path().join("etl.toml");
+    std::fs::write(&toml, "concurency = 4\n").unwrap();
+    let toml = toml.to_str().unwrap();
+    let days = ["--from", "2024-01-01", "--to", "2024-01-02"];
+    let cases: &[(&str, &[&str], &[(&str, &str)])] = &[
+        ("no credentials", &["--dest", "x"], &[]),
+        ("no key", &["--dest", "x", "--api-id", "m1"], &[]),
+        ("no destination", &["--env", "simulator"], &[]),
+        ("destination of no kind", &["--env", "simulator", "--dest", "gs://b"], &[]),
+        ("plain http", &["--dest", "x", "--base-url", "http://example.org"], &[]),
+        ("key file that is not there", &["--dest", "x", "--api-id", "m1"], &[("COOKIEPAY_API_KEY_FILE", "/nowhere/key")]),
+        ("id too long", &["--dest", "x", "--api-id", "가나다라마바사아자차카타파하"], &[("COOKIEPAY_API_KEY", "k")]),
+        ("misspelt key in the settings file", &["--dest", "x", "--env", "simulator", "--config", toml], &[]),
+        ("no such day", &["--dest", "x", "--env", "simulator", "--to", "2024-02-30"], &[]),
+        ("backwards", &["--dest", "x", "--env", "simulator", "--to", "2023-12-31"], &[]),
+        ("no wait", &["--dest", "x", "--env", "simulator", "--timeout", "0s"], &[]),
+        ("bad duration", &["--dest", "x", "--env", "simulator", "--timeout", "60"], &[]),
+        ("bad fault", &["--dest", "x", "--env", "simulator", "--sim-fault", "boom"], &[]),
+    ];
+    let mut seen = String::new();
+    for (name, arguments, environment) in cases {
+        let mut command = binary();
+        let days = if arguments.contains(&"--to") { &days[..2] } else { &days[..] };
+        command.current_dir(settings.path()).arg("backfill").args(days).args(*arguments).envs(environment.iter().copied());
+        let ran = finish(&mut command).exits(2);
+        assert_eq!(ran.result()["exit_code"], 2, "{ran:?}");
+        seen.push_str(&format!("{name}:\n  {}\n", message(&ran).replace(toml, "etl.toml")));
+    }
+    assert_eq!(std::fs::read_dir(settings.path()).unwrap().count(), 1, "something was written");
+    insta::assert_snapshot!(seen);
+}
+
+#[test]
+fn a_flag_beats_its_variable_which_beats_the_file() {
+    let root = tempfile::tempdir().unwrap();
+    let toml = root.path().join("etl.toml");
+    let dest = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(&toml, format!("env = \"simulator\"\ndest = \"{}\"\ntimeout = \"5s\"\n", dest("file"))).unwrap();
+    let ran = |flag: Option<&str>, variable: Option<&str>| {
+        let mut command = binary();
+        command.args(["backfill", "--dry-run", "--from", "2024-01-01", "--to", "2024-01-01", "--config"]).arg(&toml);
+        command.args(flag.into_iter().flat_map(|flag| ["--dest", flag]));
+        command.envs(variable.map(|variable| ("COOKIEPAY_DEST", variable)));
+        finish(&mut command).exits(0).result()["dest"].as_str().unwrap().to_owned()
+    };
+    let (flag, variable) = (dest("flag"), dest("variable"));
+    assert_eq!(ran(Some(&flag), Some(&variable)), flag);
+    assert_eq!(ran(None, Some(&variable)), variable);
+    assert_eq!(ran(None, None), dest("file"));
+}
+
+#[test]
+fn the_key_may_come_from_a_file() {
+    let root = tempfile::tempdir().unwrap();
+    let key = root.path().join("key");
+    std::fs::write(&key, "simulator-key\n").unwrap();
+    let mut command = binary();
+    command.args(["lookup", "--env", "simulator", "--api-id", "m1", "--date", "2024-01-05"]).env("COOKIEPAY_API_KEY_FILE", &key);
+    finish(&mut command).exits(0);
+}
+
+#[test]
+fn the_published_schema_is_what_the_binary_prints() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+    for (format, file) in [
+        ("text", "settlements.txt"),
+        ("json", "settlements.json"),
+        ("arrow", "settlements.arrow.txt"),
+        ("duckdb", "settlements.duckdb.sql"),
+        ("athena", "settlements.athena.sql"),
+        ("spark", "settlements.spark.sql"),
+    ] {
+        let printed = run(&["schema", "--format", format]).exits(0).stdout;
+        let published = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+        assert!(printed == published, "schemas/{file} is not what `cookiepay-etl schema --format {format}` prints:\n{printed}");
+    }
+}
+
+#[test]
+fn check_says_a_line_for_each_thing() {
+    let lake = tempfile::tempdir().unwrap();
+    let dest = lake.path().to_str().unwrap();
+    let good = run(&["check", "--env", "simulator", "--dest", dest, "--date", "2024-01-05", "--output", "text"]).exits(0);
+    assert_eq!(good.stdout.lines().filter(|line| line.starts_with("ok ")).count(), 4, "{good:?}");
+    assert!(!lake.path().join("settlements").exists());
+
+    let refused = run(&["check", "--env", "simulator", "--dest", dest, "--sim-fault", "token-refused", "--output", "json"]).exits(4);
+    let checks = refused.result()["checks"].clone();
+    assert_eq!((&checks[1]["name"], &checks[1]["ok"]), (&"token".into(), &false.into()), "{refused:?}");
+    // the lake is looked at all the same
+    assert_eq!((&checks[2]["name"], &checks[2]["ok"]), (&"lake".into(), &true.into()), "{refused:?}");
+    run(&["check", "--env", "simulator", "--dest", "/dev/null/x", "--output", "json"]).exits(7);
+    run(&["check", "--env", "simulator"]).exits(2);
+}
+
+#[test]
+fn lookup_prints_rows_in_each_form() {
+    let lookup = |more: &[&str]| {
+        let base = ["lookup", "--env", "simulator", "--date", "2024-01-05"];
+        run(&[&base[..], more].concat()).exits(0).stdout
+    };
+    let json = lookup(&["--output", "json"]);
+    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    let tid = first["transaction_id"].as_str().unwrap();
+    assert!(first["auth_amount"].as_str().unwrap().ends_with(".00"));
+    let mut csv = csv::Reader::from_reader(std::io::Cursor::new(lookup(&["--output", "csv"])));
+    assert_eq!(csv.headers().unwrap().len(), 21);
+    assert_eq!(csv.records().map(Result::unwrap).count(), json.lines().count());
+    let one = lookup(&["--output", "json", "--tid", tid]);
+    assert!(!one.is_empty() && one.lines().all(|line| line.contains(tid)));
+    assert!(lookup(&["--output", "text"]).contains("transaction_id"));
+    assert_eq!(lookup(&["--output", "json", "--tid", "none"]), "");
+    run(&["lookup", "--env", "simulator", "--date", "2024-01-05", "--sim-fault", "404"]).exits(6);
+}
+
+#[test]
+fn completions_are_printed() {
+    assert!(run(&["completions", "bash"]).exits(0).stdout.contains("cookiepay-etl"));
+}
+
+#[test]
+fn the_simulator_serves_until_it_is_stopped() {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"))
+        .args(["simulate", "--port", "0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let settings: Vec<(String, String)> = lines
+        .take(3)
+        .map(|line| {
+            let line = line.unwrap();
+            let (name, value) = line.strip_prefix("export ").unwrap().split_once('=').unwrap();
+            (name.to_owned(), value.to_owned())
+        })
+        .collect();
+    let lake = tempfile::tempdir().unwrap();
+    let mut command = binary();
+    command.args(["backfill", "--from", "2024-01-02", "--to", "2024-01-03", "--dest"]).arg(lake.path()).envs(settings);
+    let ran = finish(&mut command);
+    assert!(std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(ran.exits(0).result()["dates"]["published"], 2);
+}

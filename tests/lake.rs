@@ -1,0 +1,325 @@
+//! What lands and how: layout, records, digests, seals, re-runs, restatements, guards, interruptions.
+
+mod support;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
+use support::api::{Api, Reply, Request, answer, row};
+use support::lake::{day_file, files, record, rows};
+use support::{KEY, Ran, backfill, binary, finish, run};
+
+const DAY: &str = "2024-01-05";
+
+fn one_row(request: &Request) -> Reply {
+    Reply::json(answer(&[row(request.date(), &[])]))
+}
+
+/// Backfills `DAY` whatever is stored.
+fn again(api: &Api, lake: &Path) -> Ran {
+    finish(backfill(api, lake, (DAY, DAY)).args(["--refetch", "all"]))
+}
+
+/// An API that gives one answer after another.
+fn in_turn(answers: Vec<String>) -> Api {
+    let turn = AtomicUsize::new(0);
+    Api::new(move |_| Reply::json(&answers[turn.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)]))
+}
+
+#[test]
+fn the_layout_is_the_contracts_and_holds_nothing_else() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    finish(&mut backfill(&api, lake.path(), ("2024-01-05", "2024-01-06"))).exits(0);
+    assert_eq!(files(lake.path()), ["settlements/pay_date=2024-01-05/m1.parquet", "settlements/pay_date=2024-01-06/m1.parquet"]);
+    assert!(!lake.path().join(".staging").exists());
+}
+
+#[test]
+fn the_day_record_tells_all_of_the_day() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let result = finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0).result();
+    let mut record = record(&day_file(lake.path(), DAY));
+    assert_eq!(record["run_id"], result["run_id"]);
+    assert_eq!(record["source_url"], format!("{}/", api.url));
+    for (key, value) in [("run_id", "[run]"), ("source_url", "[url]"), ("extracted_at", "[time]"), ("seal", "[seal]")] {
+        record[key] = value.into();
+    }
+    insta::assert_json_snapshot!(record);
+}
+
+#[test]
+fn the_seal_is_the_hash_of_the_file_without_it() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    let path = day_file(lake.path(), DAY);
+    let seal = record(&path)["seal"].as_str().unwrap().to_owned();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = memchr::memmem::rfind(&bytes, seal.as_bytes()).unwrap();
+    bytes[at..at + 64].fill(b'0');
+    assert_eq!(cookiepay_etl::settlement::columns::hex(&Sha256::digest(&bytes)), seal);
+}
+
+#[test]
+fn a_closed_day_is_not_asked_for_again() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-07"))).exits(0);
+    let asked = api.settlements().len();
+    let result = finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-08"))).exits(0).result();
+    assert_eq!((&result["dates"]["skipped"], &result["dates"]["published"]), (&3.into(), &1.into()));
+    assert_eq!(api.settlements().len(), asked + 1);
+}
+
+#[test]
+fn an_open_day_is_asked_for_again_unless_only_missing_days_are() {
+    let pending = Api::new(|request| Reply::json(answer(&[row(request.date(), &[("STATUS_CD", r#""01""#)])])));
+    let lake = tempfile::tempdir().unwrap();
+    finish(&mut backfill(&pending, lake.path(), (DAY, DAY))).exits(0);
+    assert_eq!(record(&day_file(lake.path(), DAY))["open_because"], serde_json::json!(["pending_rows"]));
+    let missing = finish(backfill(&pending, lake.path(), (DAY, DAY)).args(["--refetch", "missing"])).exits(0).result();
+    assert_eq!(missing["dates"]["skipped"], 1);
+    let open = finish(&mut backfill(&pending, lake.path(), (DAY, DAY))).exits(0).result();
+    assert_eq!(open["dates"]["unchanged"], 1);
+}
+
+#[test]
+fn an_unchanged_day_is_not_written_whatever_the_order_of_its_rows() {
+    let (a, b) = (row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#), ("NEW", "1")]));
+    let api = in_turn(vec![answer(&[a.clone(), b.clone()]), answer(&[b, a])]);
+    let lake = tempfile::tempdir().unwrap();
+    again(&api, lake.path()).exits(0);
+    let before = std::fs::read(day_file(lake.path(), DAY)).unwrap();
+    let result = again(&api, lake.path()).exits(0).result();
+    assert_eq!((&result["dates"]["unchanged"], &result["bytes_written"], &result["rows"]), (&1.into(), &0.into(), &2.into()));
+    assert_eq!(std::fs::read(day_file(lake.path(), DAY)).unwrap(), before);
+    assert_eq!(files(lake.path()).len(), 1);
+}
+
+#[test]
+fn a_restated_day_is_replaced_kept_and_reported() {
+    let day = "20240105";
+    let same = row(day, &[]);
+    let fee = |fee: &str| row(day, &[("TRXID", r#""B""#), ("FEE", fee), ("PAYMENTAMT", r#""1""#)]);
+    let gone = row(day, &[("TRXID", r#""C""#)]);
+    let new = row(day, &[("TRXID", r#""D""#)]);
+    // of two equal rows, one goes: rows are a multiset
+    let before = answer(&[same.clone(), same.clone(), fee("230"), gone]);
+    let after = answer(&[same, new.clone(), new, fee("231")]);
+    let api = in_turn(vec![before, after]);
+    let lake = tempfile::tempdir().unwrap();
+    again(&api, lake.path()).exits(0);
+    let old = std::fs::read(day_file(lake.path(), DAY)).unwrap();
+    let old_record = record(&day_file(lake.path(), DAY));
+    let ran = again(&api, lake.path()).exits(0);
+    assert_eq!(
+        ran.result()["restated"],
+        serde_json::json!([{
+            "merchant_id": "m1", "pay_date": DAY, "rows_before": 4, "rows_after": 4, "added": 2, "removed": 2, "changed": 1,
+            "delta": { "fee": "1.00" },
+        }])
+    );
+    assert!(ran.stderr.contains("restated"), "{ran:?}");
+    let history: Vec<String> = files(lake.path()).into_iter().filter(|file| file.starts_with("history/")).collect();
+    let time: String = old_record["extracted_at"].as_str().unwrap().chars().filter(|c| !"-:.".contains(*c)).collect();
+    let run_id = old_record["run_id"].as_str().unwrap();
+    assert_eq!(history, [format!("history/pay_date={DAY}/m1-{time}-{}.parquet", &run_id[run_id.len() - 8..])]);
+    assert_eq!(std::fs::read(lake.path().join(&history[0])).unwrap(), old);
+    assert_eq!(rows(&day_file(lake.path(), DAY)).len(), 4);
+}
+
+#[test]
+fn a_day_that_had_rows_is_not_replaced_by_none_unasked() {
+    for (before, protected) in [(r#""03""#, true), (r#""01""#, false)] {
+        let rows_of = answer(&[row("20240105", &[("STATUS_CD", before)])]);
+        let api = in_turn(vec![rows_of, r#"{"RESULTCODE":"E008"}"#.into()]);
+        let lake = tempfile::tempdir().unwrap();
+        again(&api, lake.path()).exits(0);
+        let ran = again(&api, lake.path());
+        if protected {
+            let ran = ran.exits(5);
+            assert!(ran.failure("guard").contains("--allow-empty-replacement"));
+            assert_eq!(rows(&day_file(lake.path(), DAY)).len(), 1);
+            finish(backfill(&api, lake.path(), (DAY, DAY)).args(["--refetch", "all", "--allow-empty-replacement"])).exits(0);
+        } else {
+            ran.exits(0);
+        }
+        assert_eq!(rows(&day_file(lake.path(), DAY)).len(), 0);
+    }
+}
+
+#[test]
+fn days_empty_by_code_close_once_the_merchant_has_a_day_with_rows() {
+    let api = Api::new(|request| match request.date() {
+        "20240107" => one_row(request),
+        _ => Reply::json(r#"{"RESULTCODE":"E008","RESULTMSG":"none"}"#),
+    });
+    let lake = tempfile::tempdir().unwrap();
+    let ran = finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-06"))).exits(0);
+    assert!(ran.stderr.contains("no row for any day"), "{ran:?}");
+    assert_eq!(record(&day_file(lake.path(), DAY))["open_because"], serde_json::json!(["empty_unproven"]));
+    // the run itself sees the rows, after it saw the empty days
+    let result = finish(backfill(&api, lake.path(), (DAY, "2024-01-07")).args(["--concurrency", "1"])).exits(0).result();
+    assert_eq!((&result["dates"]["published"], &result["restated"]), (&3.into(), &serde_json::json!([])));
+    assert_eq!(record(&day_file(lake.path(), DAY))["state"], "closed");
+    // the lake knows
+    finish(&mut backfill(&api, lake.path(), ("2024-02-01", "2024-02-01"))).exits(0);
+    assert_eq!(record(&day_file(lake.path(), "2024-02-01"))["state"], "closed");
+}
+
+#[test]
+fn a_pay_date_that_has_not_passed_stays_open() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let future = "2999-12-31";
+    finish(&mut backfill(&api, lake.path(), (future, future))).exits(0);
+    assert_eq!(record(&day_file(lake.path(), future))["open_because"], serde_json::json!(["pay_date_not_passed"]));
+}
+
+#[test]
+fn a_lake_holds_one_environment() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let dest = lake.path().to_str().unwrap();
+    let simulated = ["backfill", "--env", "simulator", "--from", "2024-01-02", "--to", "2024-01-02", "--dest", dest];
+    run(&simulated).exits(0);
+    let ran = finish(&mut backfill(&api, lake.path(), ("2024-03-01", "2024-03-02"))).exits(2);
+    assert!(ran.stderr.contains("simulator") && ran.stderr.contains("custom"), "{ran:?}");
+    assert_eq!((api.tokens(), &ran.result()["dates"]["not_attempted"]), (0, &2.into()));
+}
+
+#[test]
+fn a_damaged_file_is_fetched_again_and_kept_as_evidence() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    std::fs::write(day_file(lake.path(), DAY), b"PAR1 not any more").unwrap();
+    let ran = finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    assert_eq!(ran.result()["dates"]["published"], 1);
+    assert_eq!(rows(&day_file(lake.path(), DAY)).len(), 1);
+    assert!(files(lake.path()).iter().any(|file| file.starts_with("history/") && file.ends_with("-00000000.parquet")));
+}
+
+#[test]
+fn a_dry_run_touches_nothing() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let dest = lake.path().join("not there");
+    let plan = finish(backfill(&api, &dest, (DAY, "2024-01-06")).arg("--dry-run")).exits(0).result();
+    assert_eq!(
+        plan["days"][1],
+        serde_json::json!({ "merchant_id": "m1", "pay_date": "2024-01-06", "action": "fetch", "reason": "missing" })
+    );
+    assert!(!dest.exists() && api.tokens() == 0);
+}
+
+#[test]
+fn ids_and_folders_of_any_kind_stay_inside_the_lake() {
+    for (id, name) in [("../x", "%2E.%2Fx"), ("a b'\"", "a%20b%27%22"), ("쿠키", "%EC%BF%A0%ED%82%A4"), ("_a.b", "%5Fa.b")] {
+        let root = tempfile::tempdir().unwrap();
+        let dest = root.path().join("내 lake #1%20");
+        let mut command = binary();
+        command.args(["backfill", "--env", "simulator", "--api-id", id, "--from", DAY, "--to", DAY, "--dest"]).arg(&dest);
+        finish(&mut command).exits(0);
+        assert_eq!(files(root.path()), [format!("내 lake #1%20/settlements/pay_date={DAY}/{name}.parquet")]);
+        assert_eq!(finish(&mut command).exits(0).result()["dates"]["skipped"], 1, "{id} is not found again");
+    }
+}
+
+#[test]
+fn a_lake_that_cannot_be_is_said_before_anything_is_asked() {
+    let api = Api::new(one_row);
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for dest in [file.clone(), file.join("below")] {
+        let ran = finish(&mut backfill(&api, &dest, (DAY, DAY))).exits(7);
+        assert!(ran.stderr.contains("cannot open the lake"), "{ran:?}");
+    }
+    assert_eq!(api.tokens(), 0);
+}
+
+/// Starts a slow run, ends it with `signal` after some days, and gives how it ended.
+fn interrupted(api: &Api, lake: &Path, signal: &str) -> (std::process::Output, Duration) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
+    command.args(["backfill", "--base-url", &api.url, "--api-id", "m1", "--from", "2024-01-01", "--to", "2024-12-31", "--dest"]);
+    command.arg(lake).args(["--rate-limit", "0"]).env("COOKIEPAY_API_KEY", KEY);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while api.settlements().len() < 20 {
+        assert!(began.elapsed() < Duration::from_secs(60), "the run does not get on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    let began = Instant::now();
+    (child.wait_with_output().unwrap(), began.elapsed())
+}
+
+fn slow_rows(request: &Request) -> Reply {
+    std::thread::sleep(Duration::from_millis(30));
+    one_row(request)
+}
+
+#[test]
+fn a_signal_ends_a_run_with_its_days_whole_and_its_result() {
+    for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
+        let (api, lake) = (Api::new(slow_rows), tempfile::tempdir().unwrap());
+        let (output, took) = interrupted(&api, lake.path(), signal);
+        let ran = Ran::from(output).exits(code);
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        let result = ran.result();
+        assert_eq!((&result["status"], &result["exit_code"]), (&"interrupted".into(), &code.into()));
+        let published = files(lake.path());
+        assert_eq!(result["dates"]["published"], published.len());
+        assert!(published.iter().all(|file| file.starts_with("settlements/") && rows(&lake.path().join(file)).len() == 1));
+        assert_eq!(result["dates"]["planned"], 366);
+    }
+}
+
+#[test]
+fn a_killed_run_leaves_whole_days_and_the_next_run_sweeps() {
+    let (api, lake) = (Api::new(slow_rows), tempfile::tempdir().unwrap());
+    interrupted(&api, lake.path(), "-KILL");
+    for file in files(lake.path()).iter().filter(|file| file.starts_with("settlements/")) {
+        assert_eq!(rows(&lake.path().join(file)).len(), 1);
+    }
+    assert!(lake.path().join(".staging").exists(), "the run was to leave something");
+    finish(&mut backfill(&api, lake.path(), ("2024-01-01", "2024-01-02"))).exits(0);
+    assert!(!lake.path().join(".staging").exists());
+}
+
+#[test]
+fn a_sweep_leaves_a_living_runs_files_alone() {
+    let api = Api::new(|request| {
+        if request.date() == "20240101" {
+            std::thread::sleep(Duration::from_secs(2));
+        }
+        one_row(request)
+    });
+    let lake = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| finish(&mut backfill(&api, lake.path(), ("2024-01-01", "2024-01-01"))));
+        while api.settlements().is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        finish(&mut backfill(&api, lake.path(), ("2024-01-02", "2024-01-02"))).exits(0);
+        assert!(lake.path().join(".staging").exists());
+        slow.join().unwrap().exits(0);
+    });
+    assert_eq!(files(lake.path()).len(), 2);
+    assert!(!lake.path().join(".staging").exists());
+}
+
+#[test]
+fn the_result_is_also_written_to_a_file_however_the_run_ends() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let path = lake.path().join("result.json");
+    let read = || serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let ran = finish(backfill(&api, &lake.path().join("lake"), (DAY, DAY)).arg("--result-file").arg(&path)).exits(0);
+    assert_eq!(read(), ran.result());
+    let ran = finish(backfill(&api, &path, (DAY, DAY)).arg("--result-file").arg(&path)).exits(7);
+    assert_eq!((read(), &read()["exit_code"]), (ran.result(), &7.into()));
+    let file = path.to_str().unwrap();
+    run(&["backfill", "--from", DAY, "--to", "soon", "--dest", "x", "--result-file", file]).exits(2);
+    assert_eq!(read()["status"], "failed");
+    run(&["backfill", "--form", DAY, "--result-file", file]).exits(2);
+    assert!(read()["error"].as_str().unwrap().contains("--form"));
+}
