@@ -56,13 +56,14 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The settings file is not the TOML that is expected.
-    #[error("the settings file {path} cannot be used")]
+    #[error("line {line} of the settings file {path}: {reason}")]
     Toml {
         /// The file.
         path: String,
-        /// What is wrong, and where.
-        #[source]
-        source: Box<toml::de::Error>,
+        /// Where.
+        line: usize,
+        /// What is wrong.
+        reason: String,
     },
     /// The API id cannot name files.
     #[error(transparent)]
@@ -144,7 +145,11 @@ impl RawSettings {
         let shown = path.display().to_string();
         let text =
             fs::read_to_string(path).map_err(|source| ConfigError::File { what: "the settings file", path: shown.clone(), source })?;
-        let file: Self = toml::from_str(&text).map_err(|source| ConfigError::Toml { path: shown, source: Box::new(source) })?;
+        let file: Self = toml::from_str(&text).map_err(|error| ConfigError::Toml {
+            path: shown,
+            line: error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
+            reason: error.message().to_owned(),
+        })?;
         Ok(Self {
             env: self.env.or(file.env),
             base_url: self.base_url.or(file.base_url),
@@ -176,7 +181,7 @@ pub mod defaults {
     /// More tries a day after the first.
     pub const RETRIES: u32 = 5;
     /// The longest silence.
-    pub const TIMEOUT: Duration = Duration::from_secs(60);
+    pub const TIMEOUT: Duration = Duration::from_mins(1);
     /// The longest wait for a connection.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
     /// The result code that means "no rows".
@@ -227,7 +232,7 @@ impl ApiSettings {
         let key = read_key(raw.api_key_file.as_deref())?;
         let embedded = env == Env::Simulator && base_url.is_none();
         let (environment, root, credentials) = if embedded {
-            let (options, credentials) = embed(simulated, api_id, key)?;
+            let (options, credentials) = embed(simulated, api_id.as_deref(), key.as_ref())?;
             (Environment::Simulator, Root::Embedded(options), credentials)
         } else {
             let (environment, url) = match (base_url, env) {
@@ -276,13 +281,13 @@ fn positive(flag: &str, given: Option<Duration>, default: Duration) -> Result<Du
 /// The embedded API takes whoever asks: the id and key that are set, or the simulated merchant's.
 fn embed(
     simulated: &simulator::SimulatorArgs,
-    api_id: Option<String>,
-    key: Option<SecretString>,
+    api_id: Option<&str>,
+    key: Option<&SecretString>,
 ) -> Result<(simulator::Options, Credentials), ConfigError> {
     use secrecy::ExposeSecret as _;
     let mut options = simulator::Options::try_from(simulated)?;
-    if let Some(id) = &api_id {
-        let key = key.as_ref().map_or("simulator-key", |key| key.expose_secret());
+    if let Some(id) = api_id {
+        let key = key.map_or("simulator-key", |key| key.expose_secret());
         options = options.with_merchant(id, key);
     }
     let (api_id, key) = options.credentials();

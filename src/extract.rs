@@ -89,10 +89,10 @@ pub struct Landed {
 /// Where a day's extraction got to.
 pub enum Extracted {
     /// In the lake.
-    Landed(Landed),
+    Landed(Box<Landed>),
     /// Empty by its code while no day of the merchant is known to have rows: whether it is closed is
     /// only known when the run has seen its other days.
-    Undecided(Undecided),
+    Undecided(Box<Undecided>),
 }
 
 /// A day that was read and waits to be published; see [`Extracted::Undecided`].
@@ -190,9 +190,9 @@ impl<'a> Extractor<'a> {
         if day.encoded.record.rows > 0 {
             self.proven.store(true, Ordering::Relaxed);
         } else if day.encoded.empty_by_code && !self.proven() {
-            return Ok(Extracted::Undecided(Undecided(day)));
+            return Ok(Extracted::Undecided(Box::new(Undecided(day))));
         }
-        self.publish(day).await.map(Extracted::Landed).map_err(|error| DayError { attempts, ..error })
+        self.publish(day).await.map(|landed| Extracted::Landed(Box::new(landed))).map_err(|error| DayError { attempts, ..error })
     }
 
     /// Publishes a day that waited, now that the run has seen its other days.

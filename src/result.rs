@@ -187,7 +187,7 @@ pub struct RunResult {
 impl RunResult {
     /// The result of a run that could not begin.
     #[must_use]
-    pub fn not_begun(command: &'static str, range: Option<Range>, stopped: Stopped, error: String) -> Self {
+    pub fn not_begun(command: &'static str, range: Option<Range>, dest: Option<&str>, stopped: Stopped, error: String) -> Self {
         let planned = range.map_or(0, Range::len);
         let dates = Dates { planned, not_attempted: planned, ..Dates::default() };
         let tally = Tally { dates, ..Tally::default() };
@@ -199,7 +199,7 @@ impl RunResult {
             exit_code,
             from: range.map(|range| range.from),
             to: range.map(|range| range.to),
-            dest: String::new(),
+            dest: dest.unwrap_or_default().to_owned(),
             tally,
             restated: Vec::new(),
             failures: Vec::new(),
@@ -280,7 +280,8 @@ mod tests {
     #[test]
     fn every_line_of_the_exit_table() {
         use Kind::{Auth, Contract, Guard, Internal, RateLimit, Storage, Upstream};
-        let cases: &[(Option<Stopped>, u64, u64, u64, u64, &[Kind], u8)] = &[
+        type Case<'a> = (Option<Stopped>, u64, u64, u64, u64, &'a [Kind], u8);
+        let cases: &[Case<'_>] = &[
             (Some(Stopped::Settings), 0, 0, 0, 0, &[], 2),
             (Some(Stopped::Interrupt), 3, 0, 1, 0, &[], 130),
             (Some(Stopped::Terminate), 3, 0, 1, 0, &[], 143),

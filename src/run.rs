@@ -64,7 +64,7 @@ pub trait Observer: Send + Sync {
 #[derive(Debug, Clone)]
 pub enum DayOutcome {
     /// In the lake.
-    Landed(Landed),
+    Landed(Box<Landed>),
     /// Failed.
     Failed(NaiveDate, DayError),
     /// Left out because the run stopped.
@@ -256,7 +256,7 @@ async fn walk(
     report.tally.dates.skipped = (plan.len() - days.len()) as u64;
     observer.planned(days.len() as u64);
     let breaker = Breaker::default();
-    let mut undecided: Vec<Undecided> = Vec::new();
+    let mut undecided: Vec<Box<Undecided>> = Vec::new();
     let mut outcomes = futures::stream::iter(days)
         .map(|day| {
             let (breaker, signals) = (&breaker, signals.clone());
@@ -287,8 +287,8 @@ async fn walk(
     for day in undecided {
         let pay_date = day.pay_date();
         report.day(
-            match extractor.decide(day).await {
-                Ok(landed) => DayOutcome::Landed(landed),
+            match extractor.decide(*day).await {
+                Ok(landed) => DayOutcome::Landed(Box::new(landed)),
                 Err(error) => DayOutcome::Failed(pay_date, error),
             },
             observer,
@@ -323,9 +323,8 @@ impl Breaker {
             Some(Kind::Upstream | Kind::RateLimit | Kind::Storage) if !self.open() => {
                 self.in_a_row.fetch_add(1, Ordering::Relaxed);
             }
-            Some(_) => {}
             None if !self.open() => self.in_a_row.store(0, Ordering::Relaxed),
-            None => {}
+            Some(_) | None => {}
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A long run against the simulator, and what it serves, row for row.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 mod support;
 
 use std::collections::BTreeMap;

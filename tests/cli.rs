@@ -1,5 +1,7 @@
 //! What a person sees: help, errors, schema, and the small commands.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 mod support;
 
 use std::io::{BufRead as _, BufReader};
@@ -21,6 +23,9 @@ fn message(ran: &Ran) -> String {
     line.split_once(" ERROR ").map_or(line, |(_, message)| message).to_owned()
 }
 
+/// A name, flags, and variables.
+type Case<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
+
 #[test]
 fn settings_that_cannot_be_used_say_what_to_do() {
     let settings = tempfile::tempdir().unwrap();
@@ -28,7 +33,7 @@ fn settings_that_cannot_be_used_say_what_to_do() {
     std::fs::write(&toml, "concurency = 4\n").unwrap();
     let toml = toml.to_str().unwrap();
     let days = ["--from", "2024-01-01", "--to", "2024-01-02"];
-    let cases: &[(&str, &[&str], &[(&str, &str)])] = &[
+    let cases: &[Case<'_>] = &[
         ("no credentials", &["--dest", "x"], &[]),
         ("no key", &["--dest", "x", "--api-id", "m1"], &[]),
         ("no destination", &["--env", "simulator"], &[]),
@@ -50,7 +55,7 @@ fn settings_that_cannot_be_used_say_what_to_do() {
         command.current_dir(settings.path()).arg("backfill").args(days).args(*arguments).envs(environment.iter().copied());
         let ran = finish(&mut command).exits(2);
         assert_eq!(ran.result()["exit_code"], 2, "{ran:?}");
-        seen.push_str(&format!("{name}:\n  {}\n", message(&ran).replace(toml, "etl.toml")));
+        seen += &[name, ":\n  ", &message(&ran).replace(toml, "etl.toml"), "\n"].concat();
     }
     assert_eq!(std::fs::read_dir(settings.path()).unwrap().count(), 1, "something was written");
     insta::assert_snapshot!(seen);

@@ -1,5 +1,7 @@
 //! How the API is asked: tokens, retries, waits, limits, and what never leaves the process.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 mod support;
 
 use std::path::Path;

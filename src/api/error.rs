@@ -129,7 +129,9 @@ impl ApiError {
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Connect(_)
+            Self::Status { status: 429, .. } | Self::WaitTooLong(_) => Fault::RateLimit,
+            Self::Status { .. }
+            | Self::Connect(_)
             | Self::Connection(_)
             | Self::Silent(_)
             | Self::BrokenBody { .. }
@@ -139,8 +141,6 @@ impl ApiError {
             | Self::Redirect(_)
             | Self::ResultCode { .. }
             | Self::TokenAnswer(_) => Fault::Upstream,
-            Self::Status { status: 429, .. } | Self::WaitTooLong(_) => Fault::RateLimit,
-            Self::Status { .. } => Fault::Upstream,
             Self::NoToken(error) => error.fault(),
             Self::TokenRefused(_) | Self::KeyRefused { .. } => Fault::Auth,
             Self::TooLarge(_) | Self::Shape(_) | Self::Charset { .. } | Self::Encoding { .. } => Fault::Contract,

@@ -64,7 +64,7 @@ fn retriable(status: u16) -> bool {
 }
 
 /// The longest wait an API may ask for; past it the day fails instead.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
 /// Reads a `Retry-After` header: whole seconds, or an HTTP date.
 #[must_use]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::error::ApiError;
 
 /// No document gives a token's lifetime; integrators keep one for 10 minutes. Renewed before that.
-const RENEW_AFTER: Duration = Duration::from_secs(9 * 60);
+const RENEW_AFTER: Duration = Duration::from_mins(9);
 
 /// A token as a header, and when it came.
 #[derive(Clone)]

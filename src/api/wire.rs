@@ -122,13 +122,12 @@ impl<'a> WireRow<'a> {
         let twice = match &*key {
             "RESULTCODE" => self.result_code.replace(value).is_some(),
             "RESULTMSG" => self.result_message.replace(value).is_some(),
-            name => match Field::from_name(name) {
-                Some(field) => {
+            name => {
+                if let Some(field) = Field::from_name(name) {
                     self.known += 1;
                     let slot = &mut self.fields[field as usize];
                     std::mem::replace(slot, Given::Value(value)) != Given::Missing
-                }
-                None => {
+                } else {
                     if self.extra.len() == MAX_EXTRA {
                         self.malformed = Some(Malformed::TooManyFields);
                         return;
@@ -137,7 +136,7 @@ impl<'a> WireRow<'a> {
                     self.extra.push((key.clone(), std::str::from_utf8(text).unwrap_or_default()));
                     twice
                 }
-            },
+            }
         };
         if twice {
             self.malformed.get_or_insert(Malformed::KeyTwice(key.into_owned()));

@@ -52,10 +52,15 @@ impl BackfillArgs {
     pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
         let settings = match self.settings(global) {
             Ok(settings) => settings,
-            Err(error) => return output::refused(COMMAND, config::range(&self.from, &self.to).ok(), &error, &self.output),
+            Err(error) => {
+                let range = config::range(&self.from, &self.to).ok();
+                return output::refused(COMMAND, range, self.lake.dest.as_deref(), &error, &self.output);
+            }
         };
         let range = settings.range;
-        let failed = |stopped, message| output::result(&RunResult::not_begun(COMMAND, Some(range), stopped, message), &self.output);
+        let shown = settings.dest.to_string();
+        let failed =
+            |stopped, message| output::result(&RunResult::not_begun(COMMAND, Some(range), Some(&shown), stopped, message), &self.output);
         let Settings { raw, api, dest, .. } = settings;
         let session = match Session::open(api).await {
             Ok(session) => session,
@@ -64,7 +69,7 @@ impl BackfillArgs {
         let config = RunConfig {
             command: COMMAND,
             run_id: Uuid::now_v7().to_string(),
-            dest: dest.to_string(),
+            dest: shown.clone(),
             range,
             refetch: raw.refetch.unwrap_or_default(),
             concurrency: raw.concurrency.unwrap_or(defaults::CONCURRENCY).into(),
@@ -92,7 +97,7 @@ impl BackfillArgs {
         };
         let progress = Progress::new(global.quiet);
         let result = run::run(&session.client, &lake, &session.merchant, &config, &progress, signals()).await;
-        progress.finish();
+        Progress::finish();
         output::result(&result, &self.output)
     }
 

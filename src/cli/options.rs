@@ -16,24 +16,24 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Flags of every command.
 #[derive(Debug, Args)]
-pub struct GlobalArgs {
+pub(super) struct GlobalArgs {
     /// Read settings from this TOML file; flags and environment come before it
     #[arg(long, global = true, value_name = "PATH", help_heading = "Global")]
-    pub config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Form of the logs on stderr
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", help_heading = "Global")]
-    pub log_format: LogFormat,
+    pub(super) log_format: LogFormat,
     /// Log more; twice for the HTTP stack as well
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global")]
-    pub verbose: u8,
+    pub(super) verbose: u8,
     /// Log errors alone, and show no progress
     #[arg(short, long, global = true, help_heading = "Global")]
-    pub quiet: bool,
+    pub(super) quiet: bool,
 }
 
 /// Form of the logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(super) enum LogFormat {
     /// Lines for people
     Text,
     /// One JSON object a line
@@ -42,7 +42,7 @@ pub enum LogFormat {
 
 /// Form of what a command prints on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OutputFormat {
+pub(super) enum OutputFormat {
     /// For people
     Text,
     /// One JSON line
@@ -52,81 +52,81 @@ pub enum OutputFormat {
 /// The API to ask.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "API")]
-pub struct ApiArgs {
+pub(super) struct ApiArgs {
     /// Which API to ask [default: live]
     #[arg(long, env = names::ENV, hide_env_values = true)]
-    pub env: Option<Env>,
+    pub(super) env: Option<Env>,
     /// Another API root (plain http on loopback alone)
     #[arg(long, env = names::BASE_URL, value_name = "URL", hide_env_values = true)]
-    pub base_url: Option<String>,
+    pub(super) base_url: Option<String>,
     /// The merchant's API id; its key comes from COOKIEPAY_API_KEY or COOKIEPAY_API_KEY_FILE
     #[arg(long, env = names::API_ID, value_name = "ID", hide_env_values = true)]
-    pub api_id: Option<String>,
+    pub(super) api_id: Option<String>,
     /// Requests a second over the whole run, 0 for no limit [default: 10]
     #[arg(long, value_name = "N")]
-    pub rate_limit: Option<u32>,
+    pub(super) rate_limit: Option<u32>,
     /// More tries a day after the first [default: 5]
     #[arg(long, value_name = "N")]
-    pub retries: Option<u32>,
+    pub(super) retries: Option<u32>,
     /// Longest silence of the API, before or inside an answer, as 2s, 500ms, 1m [default: 60s]
     #[arg(long, value_name = "D", value_parser = duration)]
-    pub timeout: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
     /// Longest wait for a connection [default: 3s]
     #[arg(long, value_name = "D", value_parser = duration)]
-    pub connect_timeout: Option<Duration>,
+    pub(super) connect_timeout: Option<Duration>,
     /// A result code that means "no rows"; repeat for several [default: E008]
     #[arg(long, value_name = "C")]
-    pub empty_code: Vec<String>,
+    pub(super) empty_code: Vec<String>,
     /// Largest answer taken, decompressed, in MiB [default: 4096]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
-    pub max_answer_mib: Option<u64>,
+    pub(super) max_answer_mib: Option<u64>,
     /// What the simulator answers
     #[command(flatten)]
-    pub simulator: SimulatorArgs,
+    pub(super) simulator: SimulatorArgs,
 }
 
 /// The lake.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Lake")]
-pub struct LakeArgs {
+pub(super) struct LakeArgs {
     /// The lake's root: a folder, file:// or s3://bucket/prefix (with the usual AWS_* variables)
     #[arg(long, env = names::DEST, value_name = "PATH|URL", hide_env_values = true)]
-    pub dest: Option<String>,
+    pub(super) dest: Option<String>,
 }
 
 /// How a range is walked.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Run")]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// Which days to ask for: missing or not closed, only missing, or all [default: open]
     #[arg(long, value_name = "WHICH")]
-    pub refetch: Option<Refetch>,
+    pub(super) refetch: Option<Refetch>,
     /// Days in flight [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub concurrency: Option<u16>,
+    pub(super) concurrency: Option<u16>,
     /// A row that cannot be read, or is another day's: fail its day, or publish the day without it [default: fail]
     #[arg(long, value_name = "HOW")]
-    pub bad_rows: Option<BadRows>,
+    pub(super) bad_rows: Option<BadRows>,
     /// Let an empty answer replace a day that had rows
     #[arg(long)]
-    pub allow_empty_replacement: bool,
+    pub(super) allow_empty_replacement: bool,
 }
 
 /// What a command prints.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
-pub struct OutputArgs {
+pub(super) struct OutputArgs {
     /// Form of the result on stdout [default: text on a terminal, else json]
     #[arg(long, value_name = "FORMAT")]
-    pub output: Option<OutputFormat>,
+    pub(super) output: Option<OutputFormat>,
     /// Also write the JSON result to this file, however the run ends
     #[arg(long, value_name = "PATH")]
-    pub result_file: Option<PathBuf>,
+    pub(super) result_file: Option<PathBuf>,
 }
 
 impl OutputArgs {
     /// The form asked for, or the one that fits where stdout goes.
-    pub fn format(&self) -> OutputFormat {
+    pub(super) fn format(&self) -> OutputFormat {
         use std::io::IsTerminal as _;
         self.output.unwrap_or(if std::io::stdout().is_terminal() { OutputFormat::Text } else { OutputFormat::Json })
     }
@@ -134,7 +134,7 @@ impl OutputArgs {
 
 impl ApiArgs {
     /// The settings these flags give.
-    pub fn settings(&self) -> RawSettings {
+    pub(super) fn settings(&self) -> RawSettings {
         RawSettings {
             env: self.env,
             base_url: self.base_url.clone(),
@@ -152,7 +152,7 @@ impl ApiArgs {
 
 impl RunArgs {
     /// The settings these flags give, over `settings`.
-    pub fn over(&self, settings: RawSettings) -> RawSettings {
+    pub(super) fn over(&self, settings: RawSettings) -> RawSettings {
         RawSettings {
             refetch: self.refetch,
             concurrency: self.concurrency,

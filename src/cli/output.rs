@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
@@ -51,8 +52,8 @@ fn save(path: &Path, json: &str) -> bool {
 }
 
 /// Reports settings that cannot be used.
-pub(super) fn refused(command: &'static str, range: Option<Range>, error: &ConfigError, output: &OutputArgs) -> u8 {
-    result(&RunResult::not_begun(command, range, Stopped::Settings, chain(error)), output)
+pub(super) fn refused(command: &'static str, range: Option<Range>, dest: Option<&str>, error: &ConfigError, output: &OutputArgs) -> u8 {
+    result(&RunResult::not_begun(command, range, dest, Stopped::Settings, chain(error)), output)
 }
 
 /// Reports a command line that cannot be read; where a run was meant, with its result as well.
@@ -64,7 +65,7 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
     if code == 2 && arguments.iter().any(|argument| argument == "backfill") {
         let first = error.to_string();
         let message = first.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let result = RunResult::not_begun("backfill", None, Stopped::Settings, message);
+        let result = RunResult::not_begun("backfill", None, None, Stopped::Settings, message);
         let json = serde_json::to_string(&result).unwrap_or_default();
         if let Some(path) = result_file(&arguments) {
             save(&path, &json);
@@ -112,5 +113,10 @@ fn text(result: &RunResult) {
         line(format_args!("failed {}: {}", failure.pay_date, failure.message));
     }
     let status = format!("{:?}", result.status).to_lowercase();
-    line(format_args!("{status} (exit {}) in {:.1} s, run {}", result.exit_code, result.duration_ms as f64 / 1000.0, result.run_id));
+    line(format_args!(
+        "{status} (exit {}) in {}, run {}",
+        result.exit_code,
+        humantime::format_duration(Duration::from_millis(result.duration_ms)),
+        result.run_id
+    ));
 }

@@ -33,7 +33,7 @@ impl Progress {
     }
 
     /// Takes the bar away.
-    pub(super) fn finish(&self) {
+    pub(super) fn finish() {
         if let Some(bar) = BAR.get() {
             bar.finish_and_clear();
         }

@@ -1,5 +1,7 @@
 //! Names of objects: where each thing of a merchant and pay date lies. Pure.
 
+use std::fmt::Write as _;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use object_store::path::Path;
 
@@ -37,7 +39,10 @@ impl MerchantName {
             match byte {
                 b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' => name.push(char::from(byte)),
                 b'.' | b'_' if index > 0 => name.push(char::from(byte)),
-                _ => name.push_str(&format!("%{byte:02X}")),
+                _ => {
+                    // writing to a String cannot fail
+                    let _ = write!(name, "%{byte:02X}");
+                }
             }
         }
         match name.len() {

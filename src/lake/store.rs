@@ -207,12 +207,11 @@ impl Lake {
     /// Where it cannot be copied.
     pub(crate) async fn keep_version(&self, key: &DayKey, record: Option<&DayRecord>) -> Result<Path, LakeError> {
         let location = key.settlement();
-        let kept = match record {
-            Some(record) => key.history(record.extracted_at, &record.run_id),
-            None => {
-                let meta = self.store.head(&location).await.map_err(LakeError::object("read", &location))?;
-                key.history(meta.last_modified, UNKNOWN_RUN)
-            }
+        let kept = if let Some(record) = record {
+            key.history(record.extracted_at, &record.run_id)
+        } else {
+            let meta = self.store.head(&location).await.map_err(LakeError::object("read", &location))?;
+            key.history(meta.last_modified, UNKNOWN_RUN)
         };
         self.store.copy(&location, &kept).await.map_err(LakeError::object("write", &kept))?;
         Ok(kept)
@@ -225,8 +224,8 @@ impl Lake {
     /// Where they cannot be stored.
     pub(crate) async fn stage(&self, key: &DayKey, run_id: &str, mut bytes: mpsc::Receiver<Bytes>) -> Result<Staged, LakeError> {
         let target = key.settlement();
-        let staged_at = if self.root.is_some() { key.staging(run_id) } else { target.clone() };
-        let mut staged = Staged { store: Arc::clone(&self.store), staged_at, target, held: Vec::new(), held_bytes: 0, upload: None };
+        let path = if self.root.is_some() { key.staging(run_id) } else { target.clone() };
+        let mut staged = Staged { store: Arc::clone(&self.store), path, target, held: Vec::new(), held_bytes: 0, upload: None };
         while let Some(chunk) = bytes.recv().await {
             if let Err(error) = staged.push(chunk).await {
                 staged.discard().await;
@@ -318,7 +317,7 @@ fn sweep(staging: &FsPath) {
 /// A day's bytes, stored where no reader sees them.
 pub(crate) struct Staged {
     store: Arc<dyn ObjectStore>,
-    staged_at: Path,
+    path: Path,
     target: Path,
     held: Vec<Bytes>,
     held_bytes: usize,
@@ -332,9 +331,9 @@ impl Staged {
         if self.held_bytes < PART {
             return Ok(());
         }
-        let fail = || LakeError::object("write", &self.staged_at);
+        let fail = || LakeError::object("write", &self.path);
         if self.upload.is_none() {
-            let upload = self.store.put_multipart(&self.staged_at).await.map_err(fail())?;
+            let upload = self.store.put_multipart(&self.path).await.map_err(fail())?;
             self.upload = Some(WriteMultipart::new_with_chunk_size(upload, PART));
         }
         if let Some(upload) = &mut self.upload {
@@ -353,7 +352,7 @@ impl Staged {
     /// Where it cannot be stored; the day is then as it was.
     pub(crate) async fn publish(mut self) -> Result<(), LakeError> {
         let stored = match self.upload.take() {
-            None => self.store.put(&self.staged_at, PutPayload::from_iter(self.held.drain(..))).await.map(drop),
+            None => self.store.put(&self.path, self.held.drain(..).collect::<PutPayload>()).await.map(drop),
             Some(mut upload) => {
                 for chunk in self.held.drain(..) {
                     upload.put(chunk);
@@ -362,8 +361,8 @@ impl Staged {
             }
         };
         stored.map_err(LakeError::object("write", &self.target))?;
-        if self.staged_at != self.target {
-            self.store.rename(&self.staged_at, &self.target).await.map_err(LakeError::object("write", &self.target))?;
+        if self.path != self.target {
+            self.store.rename(&self.path, &self.target).await.map_err(LakeError::object("write", &self.target))?;
         }
         Ok(())
     }
@@ -373,7 +372,7 @@ impl Staged {
         if let Some(upload) = self.upload
             && let Err(error) = upload.abort().await
         {
-            tracing::warn!(object = %self.staged_at, %error, "an upload that was given up could not be aborted");
+            tracing::warn!(object = %self.path, %error, "an upload that was given up could not be aborted");
         }
     }
 }
@@ -414,7 +413,7 @@ impl Write for StagingWriter {
 /// S3 as AWS users have it: `AWS_*` variables, web identity, container and instance roles.
 fn open_s3(url: &Url) -> object_store::Result<Arc<dyn ObjectStore>> {
     let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"].iter().find_map(|name| std::env::var(name).ok());
-    let retry = RetryConfig { max_retries: 5, retry_timeout: std::time::Duration::from_secs(60), ..RetryConfig::default() };
+    let retry = RetryConfig { max_retries: 5, retry_timeout: std::time::Duration::from_mins(1), ..RetryConfig::default() };
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(url.host_str().unwrap_or_default()).with_retry(retry);
     if let Some(endpoint) = endpoint {
         // another server than Amazon's, which may well speak plain HTTP

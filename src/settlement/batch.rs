@@ -196,7 +196,7 @@ impl BatchBuilder {
             match cell {
                 Cell::Null(absent) => self.totals.nulls[index][*absent as usize] += 1,
                 Cell::Number(value) if matches!(kind, Kind::Decimal(scale) if scale != RATE) => {
-                    self.totals.sums[amount] += i128::from(*value)
+                    self.totals.sums[amount] += i128::from(*value);
                 }
                 _ => {}
             }

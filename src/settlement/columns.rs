@@ -99,7 +99,6 @@ pub const COLUMNS: &[Column] = &[
 ];
 
 /// The columns that come from the answer's amounts: the ones summed, with their position.
-#[must_use]
 pub fn amounts() -> impl Iterator<Item = (usize, &'static Column)> {
     COLUMNS.iter().enumerate().filter(|(_, column)| column.kind == Kind::Decimal(AMOUNT))
 }

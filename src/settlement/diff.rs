@@ -38,8 +38,14 @@ impl Diff {
     }
 
     fn count(&mut self, batch: &RecordBatch, by: i64) {
+        let mut identities = Vec::with_capacity(batch.num_rows());
+        self.hasher.identities(batch, |row| identities.push(row));
+        let mut identities = identities.into_iter();
         let rows = &mut self.rows;
-        self.hasher.rows(batch, |row| rows.entry(row.content).or_insert((0, row.identity)).0 += by);
+        self.hasher.contents(batch, |row| {
+            let identity = identities.next().unwrap_or_default();
+            rows.entry(row).or_insert((0, identity)).0 += by;
+        });
     }
 
     /// What changed.

@@ -98,7 +98,7 @@ impl ArrayTotals {
     /// Adds a batch of the table's schema.
     pub fn add(&mut self, batch: &RecordBatch) {
         let digest = &mut self.digest;
-        self.hasher.rows(batch, |row| digest.add(row.content));
+        self.hasher.contents(batch, |row| digest.add(row));
         self.rows += batch.num_rows() as u64;
         for (count, array) in self.nulls.iter_mut().zip(batch.columns()) {
             *count += array.null_count() as u64;
@@ -146,15 +146,6 @@ impl std::fmt::Display for Digest {
     }
 }
 
-/// A row's hashes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowHash {
-    /// Of every value that the API gave.
-    pub content: u128,
-    /// Of the transaction and its payment status: the nearest thing to an identity that rows have.
-    pub identity: u128,
-}
-
 /// Hashes rows from their values, each with its length before it so that none runs into the next.
 #[derive(Debug, Default)]
 pub struct RowHasher {
@@ -162,24 +153,28 @@ pub struct RowHasher {
 }
 
 impl RowHasher {
-    /// Hashes each row of a batch of the table's schema, in order.
-    pub fn rows(&mut self, batch: &RecordBatch, mut each: impl FnMut(RowHash)) {
+    /// Hashes every value that the API gave, row by row, of a batch of the table's schema.
+    pub fn contents(&mut self, batch: &RecordBatch, each: impl FnMut(u128)) {
         // what the extractor adds to a row tells nothing of its content
-        let given: Vec<(&Column, &ArrayRef)> = COLUMNS
-            .iter()
-            .zip(batch.columns())
-            .filter(|(column, _)| !matches!(column.name, "source_row" | "extracted_at" | "run_id"))
-            .collect();
+        self.rows(batch, |column| !matches!(column.name, "source_row" | "extracted_at" | "run_id"), each);
+    }
+
+    /// Hashes transaction and payment status: the nearest thing to an identity that rows have.
+    pub fn identities(&mut self, batch: &RecordBatch, each: impl FnMut(u128)) {
+        self.rows(batch, |column| matches!(column.name, "transaction_id" | "payment_status"), each);
+    }
+
+    fn rows(&mut self, batch: &RecordBatch, takes: impl Fn(&Column) -> bool, mut each: impl FnMut(u128)) {
+        let arrays: Vec<&ArrayRef> =
+            COLUMNS.iter().zip(batch.columns()).filter(|(column, _)| takes(column)).map(|(_, array)| array).collect();
         for row in 0..batch.num_rows() {
-            let content = self.hash(row, &given, |_| true);
-            let identity = self.hash(row, &given, |column| matches!(column.name, "transaction_id" | "payment_status"));
-            each(RowHash { content, identity });
+            each(self.hash(row, &arrays));
         }
     }
 
-    fn hash(&mut self, row: usize, columns: &[(&Column, &ArrayRef)], takes: impl Fn(&Column) -> bool) -> u128 {
+    fn hash(&mut self, row: usize, arrays: &[&ArrayRef]) -> u128 {
         self.scratch.clear();
-        for (_, array) in columns.iter().filter(|(column, _)| takes(column)) {
+        for array in arrays {
             if array.is_null(row) {
                 // no value is this long, so NULL is told from every text, the empty one included
                 self.value(u32::MAX, &[]);

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import urllib.error
 import urllib.request
 import uuid
 from pathlib import Path
@@ -121,9 +120,10 @@ class Gateway:
             try:
                 direct.open(self.endpoint, timeout=5).close()
                 return
-            except (urllib.error.URLError, OSError):
-                if time.monotonic() > deadline or any(daemon.poll() is not None for daemon in self._daemons):
-                    raise
+            except OSError:
+                for daemon in self._daemons:
+                    assert daemon.poll() is None, f"{' '.join(daemon.args)} ended with {daemon.returncode}"
+                assert time.monotonic() < deadline, "the gateway did not answer in time"
                 time.sleep(0.2)
 
     def _run(self, *command):

@@ -48,7 +48,7 @@ impl Reply {
     /// An answer with a status and headers; its length is declared and true.
     pub fn new(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let mut reply = Self::undeclared(status, headers, body);
-        reply.head.push_str(&format!("Content-Length: {}\r\n", reply.body.len()));
+        reply.head += &["Content-Length: ", &reply.body.len().to_string(), "\r\n"].concat();
         reply
     }
 
@@ -56,7 +56,7 @@ impl Reply {
     pub fn undeclared(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let mut head = format!("HTTP/1.1 {status} Status\r\nConnection: close\r\n");
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head += &[name, ": ", value, "\r\n"].concat();
         }
         Self { head, body: body.as_ref().to_vec(), then: Then::Close }
     }
@@ -166,7 +166,7 @@ fn serve(stream: TcpStream, answer: &dyn Fn(&Request) -> Reply, seen: &Mutex<Vec
     let _ = stream.write_all(&reply.body);
     let _ = stream.flush();
     if matches!(reply.then, Then::Stall) {
-        std::thread::sleep(Duration::from_secs(60));
+        std::thread::sleep(Duration::from_mins(1));
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the integration tests share: the binary as a user runs it, an API that answers as scripted,
 //! and a reader of what landed.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses its own part")]
 
 pub mod api;
 pub mod lake;
@@ -68,7 +68,7 @@ impl From<Output> for Ran {
 /// The binary, with an environment of its own.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
-    command.timeout(Duration::from_secs(120));
+    command.timeout(Duration::from_mins(2));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("COOKIEPAY_") {
             command.env_remove(name);
