@@ -96,6 +96,8 @@ pub(crate) struct TextReader {
     /// Decompressed bytes read.
     read: u64,
     limit: u64,
+    /// Whether text has been handed out: a byte order mark can only come before it.
+    begun: bool,
     /// A sequence of UTF-8 that the last block ended inside.
     partial: Vec<u8>,
     /// Met behind text that is still to be handed out.
@@ -122,6 +124,7 @@ impl TextReader {
             decoder: charset.0.new_decoder_with_bom_removal(),
             read: 0,
             limit,
+            begun: false,
             partial: Vec::new(),
             failed: None,
             ended: false,
@@ -153,7 +156,7 @@ impl TextReader {
         }
         self.ended = length == 0;
         let valid = if self.charset.0 == UTF_8 {
-            append_utf8(block, &mut self.partial, start == 0, out)
+            append_utf8(block, &mut self.partial, &mut self.begun, out)
         } else {
             append_decoded(&mut self.decoder, block, self.ended, out)
         };
@@ -167,18 +170,21 @@ impl TextReader {
 }
 
 /// Appends a block of UTF-8, holding back a sequence that it ends inside; the offset of what is not UTF-8.
-fn append_utf8(mut block: &[u8], partial: &mut Vec<u8>, first: bool, out: &mut Vec<u8>) -> Result<(), usize> {
-    if first {
-        // a byte order mark never spans blocks in practice; split, it is refused as not JSON
-        block = block.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(block);
-    }
+fn append_utf8(block: &[u8], partial: &mut Vec<u8>, begun: &mut bool, out: &mut Vec<u8>) -> Result<(), usize> {
     let begin = out.len();
     let held = partial.len();
     out.append(partial);
     out.extend_from_slice(block);
-    let Err(error) = std::str::from_utf8(&out[begin..]) else { return Ok(()) };
-    let valid = begin + error.valid_up_to();
-    let rest = out.split_off(valid);
+    let error = std::str::from_utf8(&out[begin..]).err();
+    let rest = error.map(|error| out.split_off(begin + error.valid_up_to())).unwrap_or_default();
+    let valid = out.len();
+    if !*begun && valid > begin {
+        *begun = true;
+        if out[begin..].starts_with("\u{FEFF}".as_bytes()) {
+            out.drain(begin..begin + '\u{FEFF}'.len_utf8());
+        }
+    }
+    let Some(error) = error else { return Ok(()) };
     if error.error_len().is_some() || block.is_empty() {
         return Err((valid - begin).saturating_sub(held));
     }

@@ -422,3 +422,161 @@ fn scalar(value: Value<'_>) -> Option<String> {
 fn shape<T, E>(what: impl Into<String>) -> Step<T, E> {
     Err(ApiError::Shape(what.into()).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, BufRead, Read};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::decode::Charset;
+
+    /// A body that arrives a few bytes at a time.
+    struct Dribble {
+        bytes: Vec<u8>,
+        at: usize,
+        step: usize,
+    }
+
+    impl BufRead for Dribble {
+        fn fill_buf(&mut self) -> io::Result<&[u8]> {
+            let end = self.bytes.len().min(self.at + self.step);
+            Ok(&self.bytes[self.at..end])
+        }
+
+        fn consume(&mut self, amount: usize) {
+            self.at += amount;
+        }
+    }
+
+    impl Read for Dribble {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            let have = self.fill_buf()?;
+            let taken = have.len().min(out.len());
+            out[..taken].copy_from_slice(&have[..taken]);
+            self.consume(taken);
+            Ok(taken)
+        }
+    }
+
+    /// The rows' texts, or what is wrong.
+    fn rows(answer: &[u8], step: usize, content_type: Option<&str>) -> Result<Vec<String>, String> {
+        let mut rows = Vec::new();
+        let body = Dribble { bytes: answer.to_vec(), at: 0, step };
+        let charset = Charset::from_content_type(content_type).map_err(|error| error.to_string())?;
+        let text = TextReader::new(body, charset, 1 << 30).map_err(|error| error.to_string())?;
+        let read = super::read(text, &["E008".to_owned()], |position, row| {
+            assert_eq!(position, rows.len() as u64 + 1);
+            rows.push(row.raw.to_owned());
+            Ok::<(), ()>(())
+        });
+        match read {
+            Ok(answer) => {
+                assert_eq!(answer.rows, rows.len() as u64);
+                Ok(rows)
+            }
+            Err(ReadError::Api(error)) => Err(error.to_string()),
+            Err(ReadError::Receiver(())) => Err("receiver".into()),
+        }
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused() {
+        let deep = format!(r#"{{"RESULTCODE":"0000","X":{}"#, "[".repeat(200_000));
+        assert!(rows(deep.as_bytes(), 4096, None).is_err_and(|error| error.contains("nesting")));
+    }
+
+    #[test]
+    fn a_row_without_end_is_refused_and_not_held() {
+        let long = format!(r#"{{"RESULTCODE":"0000","DATA":[{{"TRXID":"{}"#, "x".repeat(20 << 20));
+        assert!(rows(long.as_bytes(), 64 << 10, None).is_err_and(|error| error.contains("longer than")));
+    }
+
+    #[test]
+    fn bytes_outside_utf8_are_told_from_a_split_character() {
+        let mut answer = "\u{FEFF}{\"RESULTCODE\":\"0000\",\"DATA\":[{\"A\":\"가\"}]}".as_bytes().to_vec();
+        for step in 1..8 {
+            assert_eq!(rows(&answer, step, None), Ok(vec![r#"{"A":"가"}"#.to_owned()]));
+        }
+        let at = answer.iter().rposition(|byte| !byte.is_ascii()).unwrap() - 2;
+        answer.remove(at + 2);
+        for step in 1..8 {
+            assert!(rows(&answer, step, None).is_err_and(|error| error.contains("not UTF-8")), "{step}");
+        }
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            "\\PC{0,12}".prop_map(Into::into),
+            "[\\x00-\\x7f가-힣😀\"\\\\]{0,8}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(2, 8, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                prop::collection::hash_map("[A-Z]{1,6}", inner, 0..4).prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn same_json(ours: &[String], theirs: &[serde_json::Value]) -> bool {
+        ours.len() == theirs.len()
+            && ours
+                .iter()
+                .zip(theirs)
+                .all(|(ours, theirs)| serde_json::from_str::<serde_json::Value>(ours).is_ok_and(|ours| ours == *theirs))
+    }
+
+    proptest! {
+        /// Any rows, in any shape, in chunks of any size, against serde_json's reading of the same bytes.
+        #[test]
+        fn rows_are_those_that_serde_json_reads(
+            data in prop::collection::vec(prop::collection::hash_map("[A-Z]{1,6}", json(), 0..5), 0..6),
+            step in 1usize..64, pretty: bool, code_first: bool, korean: bool,
+        ) {
+            let data: Vec<serde_json::Value> =
+                data.into_iter().map(|row| serde_json::Value::Object(row.into_iter().collect())).collect();
+            let list = serde_json::Value::from(data.clone());
+            let list = if pretty { format!("{list:#}") } else { list.to_string() };
+            let code = r#""RESULTCODE":"0000","RESULTMSG":"정상""#;
+            let answer = if code_first { format!("{{{code},\"DATA\":{list}}}") } else { format!("{{\"DATA\":{list},{code}}}") };
+            let expected = |rows: Result<Vec<String>, String>| match rows {
+                Ok(rows) => same_json(&rows, &data),
+                Err(_) => false,
+            };
+            if korean {
+                let (bytes, _, lossy) = encoding_rs::EUC_KR.encode(&answer);
+                if !lossy {
+                    prop_assert!(expected(rows(&bytes, step, Some("text/json; charset=euc-kr"))), "{}", answer);
+                }
+            } else {
+                prop_assert!(expected(rows(answer.as_bytes(), step, None)), "{}", answer);
+            }
+        }
+
+        /// Cut or damaged anywhere, an answer is refused or read as serde_json reads it; never a panic.
+        #[test]
+        fn damaged_answers_are_refused_where_serde_json_refuses(at in 0usize..200, byte: u8, cut: bool, step in 1usize..40) {
+            let mut answer = r#"{"RESULTCODE":"0000","RESULTMSG":"ok","DATA":[{"A":"1\u00e9","B":-1.5e3,"C":null},{"D":[true,{"E":"가"}]}]}"#.as_bytes().to_vec();
+            let at = at % answer.len();
+            if cut { answer.truncate(at) } else { answer[at] = byte }
+            let ours = rows(&answer, step, None);
+            match serde_json::from_slice::<serde_json::Value>(&answer) {
+                Err(_) => prop_assert!(ours.is_err(), "{:?}", String::from_utf8_lossy(&answer)),
+                Ok(theirs) => if let Ok(ours) = ours {
+                    let theirs = theirs["DATA"].as_array().cloned().unwrap_or_default();
+                    prop_assert!(same_json(&ours, &theirs));
+                }
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), step in 1usize..40) {
+            let _ = rows(&bytes, step, None);
+            let _ = rows(&bytes, step, Some("application/json; charset=euc-kr"));
+        }
+    }
+}

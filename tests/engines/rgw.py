@@ -37,6 +37,8 @@ osd_pool_default_pg_num = 4
 osd_pool_default_pgp_num = 4
 osd_pool_default_pg_autoscale_mode = off
 osd_crush_chooseleaf_type = 0
+osd_class_update_on_start = false
+osd_crush_update_on_start = false
 mon_allow_pool_size_one = true
 mon_max_pg_per_osd = 1000
 run_dir = {home}
@@ -106,6 +108,8 @@ class Gateway:
         self._daemon("ceph-mon", "-c", config, "-i", "a")
         self._run("ceph", "-c", config, "--connect-timeout", 60, "osd", "new", osd)
         self._run("ceph-osd", "-c", config, "-i", "0", "--mkfs", "--osd-uuid", osd)
+        # an OSD that places itself may ask before it knows the cluster's id, and gives up
+        self._run("ceph", "-c", config, "--connect-timeout", 60, "osd", "crush", "add", "osd.0", "1", "root=default")
         self._daemon("ceph-osd", "-c", config, "-i", "0")
         self._daemon("radosgw", "-c", config, "-n", "client.rgw")
         self.endpoint = f"http://127.0.0.1:{port}"

@@ -29,7 +29,7 @@ def check_days(days):
     """Every object is a whole day: it opens, its rows are as many as it says, and its seal holds."""
     for name, content in days.items():
         day = etl.Day(content)
-        assert name.endswith(etl.settlement(day.record["pay_date"]))
+        assert f"pay_date={day.record['pay_date']}/" in name
         assert day.rows.num_rows == day.record["rows"], name
         assert day.is_sealed(), name
 
