@@ -311,7 +311,10 @@ fn read_key(settings_file: Option<&Path>) -> Result<Option<SecretString>, Config
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(key) = set(names::API_KEY) {
         let key = key.into_string().map_err(|_| ConfigError::Setting(format!("{} is not UTF-8", names::API_KEY)))?;
-        return Ok(Some(key.trim().to_owned().into()));
+        return match key.trim() {
+            "" => setting(format!("{} is blank", names::API_KEY)),
+            key => Ok(Some(key.to_owned().into())),
+        };
     }
     let Some(path) = set(names::API_KEY_FILE).map(PathBuf::from).or_else(|| settings_file.map(Path::to_owned)) else {
         return Ok(None);

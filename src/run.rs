@@ -224,7 +224,7 @@ pub async fn run(
         Ok((plan, proven, _folder)) => {
             let extractor = Extractor::new(client, lake, merchant.clone(), config.policy.clone(), config.run_id.clone(), proven);
             walk(&extractor, &plan, config, observer, signals.clone(), &mut report).await;
-            if report.asked > 0 && report.tally.rows == 0 && report.failures.is_empty() && !extractor.proven() {
+            if report.asked > 0 && report.tally.rows == 0 {
                 tracing::warn!(
                     merchant_id = client.api_id(),
                     "the API answered no row for any day of this merchant: check that the API id is the right one"
@@ -284,15 +284,23 @@ async fn walk(
         }
     }
     drop(outcomes);
-    for day in undecided {
-        let pay_date = day.pay_date();
-        report.day(
-            match extractor.decide(*day).await {
-                Ok(landed) => DayOutcome::Landed(Box::new(landed)),
-                Err(error) => DayOutcome::Failed(pay_date, error),
-            },
-            observer,
-        );
+    let mut decided = futures::stream::iter(undecided)
+        .map(|day| {
+            let signals = signals.clone();
+            async move {
+                let pay_date = day.pay_date();
+                tokio::select! {
+                    landed = extractor.decide(*day) => match landed {
+                        Ok(landed) => DayOutcome::Landed(Box::new(landed)),
+                        Err(error) => DayOutcome::Failed(pay_date, error),
+                    },
+                    () = grace_over(signals) => DayOutcome::NotAttempted(pay_date),
+                }
+            }
+        })
+        .buffer_unordered(config.concurrency);
+    while let Some(outcome) = decided.next().await {
+        report.day(outcome, observer);
     }
 }
 
