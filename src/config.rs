@@ -14,10 +14,10 @@ use serde::Deserialize;
 
 use crate::api::client::{ClientConfig, Credentials, is_loopback};
 use crate::extract::BadRows;
+use crate::lake::destination::Destination;
 use crate::lake::error::LakeError;
 use crate::lake::layout::{MerchantName, NameError};
 use crate::lake::record::Environment;
-use crate::lake::store::Destination;
 use crate::plan::{Range, Refetch};
 use crate::settlement::values::parse_date;
 use crate::simulator;

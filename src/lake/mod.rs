@@ -1,11 +1,14 @@
 //! The lake: where days land, and what it remembers of them.
 //!
-//! Start at [`store`], which opens a destination and publishes to it; [`layout`] names objects,
+//! Start at [`store`], which opens a [`destination`], reads days and stages new ones ([`staging`] makes
+//! them visible); [`layout`] names objects,
 //! [`writer`] makes a day's Parquet file and seals it, [`record`] is what each file says of its day.
 //! There is no state beside these files.
 
+pub mod destination;
 pub mod error;
 pub mod layout;
 pub mod record;
+pub(crate) mod staging;
 pub mod store;
 pub mod writer;

@@ -1,0 +1,224 @@
+//! From the bytes of an answer to a sealed Parquet file or to record batches, on a blocking thread.
+//! Knows nothing of tokens, retries and what the lake already holds.
+
+use arrow_array::RecordBatch;
+use chrono::{NaiveDate, SubsecRound as _};
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::api::client::{Cause, Client};
+use crate::api::decode::{BodyReader, TextReader};
+use crate::api::envelope::{self, Answer, ReadError};
+use crate::api::error::Redactor;
+use crate::lake::error::LakeError;
+use crate::lake::record::{Closing, DayRecord, State};
+use crate::lake::staging::StagingWriter;
+use crate::lake::writer::DayWriter;
+use crate::settlement::batch::{BATCH_ROWS, BatchBuilder, DayContext, RowError};
+use crate::settlement::columns::{SCHEMA_VERSION, fingerprint};
+use crate::settlement::totals::{ArrayTotals, Digest, Sums, Totals, sums_json};
+
+use super::{BadRows, DayError, Policy, day_error};
+
+/// A day read and encoded, and what was noticed on the way.
+pub(super) struct Encoded {
+    pub(super) record: DayRecord,
+    pub(super) sums: Sums,
+    pub(super) bytes: u64,
+    pub(super) empty_by_code: bool,
+    pub(super) rejects: Rejects,
+    pub(super) has_extra: bool,
+    pub(super) unknown_members: Vec<String>,
+}
+
+/// What stops a try beside the API.
+pub(super) enum Trouble {
+    Lake(LakeError),
+    BadRow(RowError),
+    Internal(String),
+}
+
+impl From<ReadError<Trouble>> for Cause<Trouble> {
+    fn from(error: ReadError<Trouble>) -> Self {
+        match error {
+            ReadError::Api(error) => Self::Api(error),
+            ReadError::Receiver(trouble) => Self::Receiver(trouble),
+        }
+    }
+}
+
+impl From<Trouble> for Cause<Trouble> {
+    fn from(trouble: Trouble) -> Self {
+        Self::Receiver(trouble)
+    }
+}
+
+/// What the blocking thread is given to read a day.
+pub(super) struct ReadJob {
+    pub(super) context: DayContext,
+    pub(super) policy: Policy,
+    pub(super) redactor: Redactor,
+}
+
+impl ReadJob {
+    pub(super) fn run(self, text: TextReader, out: StagingWriter) -> Result<Encoded, Cause<Trouble>> {
+        let mut writer = DayWriter::new(out).map_err(Trouble::Lake)?;
+        let mut builder = BatchBuilder::new(self.context.clone());
+        let mut arrays = ArrayTotals::default();
+        let mut rejects = Rejects::default();
+        let mut has_extra = false;
+        let mut write = |builder: &mut BatchBuilder, arrays: &mut ArrayTotals, whole: bool| -> Result<(), Trouble> {
+            let batch = take(builder)?;
+            arrays.add(&batch);
+            // a day that will be refused is only read on for its other bad rows
+            if whole { writer.write(&batch).map_err(Trouble::Lake) } else { Ok(()) }
+        };
+        let publishes_despite = self.policy.bad_rows == BadRows::Reject;
+        let answer = envelope::read(text, &self.policy.empty_codes, |position, row| {
+            has_extra |= !row.extra.is_empty();
+            if let Err(error) = builder.push(position, row) {
+                rejects.add(error, row.raw);
+            }
+            if builder.len() >= BATCH_ROWS {
+                write(&mut builder, &mut arrays, publishes_despite || rejects.count == 0)?;
+            }
+            Ok(())
+        })
+        .map_err(Cause::from)?;
+        if !builder.is_empty() {
+            write(&mut builder, &mut arrays, publishes_despite || rejects.count == 0)?;
+        }
+        let totals = builder.totals().clone();
+        totals
+            .reconcile(&arrays)
+            .map_err(|difference| Trouble::Internal(format!("control totals differ, the day was not published: {difference}")))?;
+        let record = self.record(&answer, &totals, arrays.digest(), rejects.count);
+        let (record, bytes) = writer.finish(record).map_err(Trouble::Lake)?;
+        Ok(Encoded {
+            record,
+            sums: totals.sums,
+            bytes,
+            empty_by_code: answer.empty_by_code,
+            rejects,
+            has_extra,
+            unknown_members: answer.unknown_members,
+        })
+    }
+
+    fn record(&self, answer: &Answer, totals: &Totals, digest: Digest, rejected_rows: u64) -> DayRecord {
+        let context = &self.context;
+        let closing = Closing {
+            pay_date: context.pay_date,
+            extracted_at: context.extracted_at,
+            pending_rows: totals.pending_rows,
+            rejected_rows,
+            empty_unproven: false,
+        };
+        let open_because = closing.open_because();
+        DayRecord {
+            schema_version: SCHEMA_VERSION,
+            schema_fingerprint: fingerprint().to_owned(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            environment: self.policy.environment,
+            source_url: self.policy.source_url.clone(),
+            merchant_id: context.merchant_id.clone(),
+            pay_date: context.pay_date,
+            run_id: context.run_id.clone(),
+            extracted_at: context.extracted_at,
+            result_code: answer.result_code.clone(),
+            result_message: answer.result_message.as_deref().map(|message| self.redactor.text(message)),
+            state: if open_because.is_empty() { State::Closed } else { State::Open },
+            open_because,
+            rows: totals.rows,
+            pending_rows: totals.pending_rows,
+            rejected_rows,
+            sums: sums_json(&totals.sums),
+            nulls: totals.nulls_json(),
+            unbalanced_rows: totals.unbalanced_rows,
+            digest: digest.to_string(),
+            seal: String::new(),
+        }
+    }
+}
+
+/// Reads one pay date, or one transaction of it, without a lake.
+///
+/// # Errors
+/// Why the rows cannot be had; a row that cannot be read refuses them all.
+pub async fn lookup(client: &Client, pay_date: NaiveDate, tid: Option<&str>, empty_codes: &[String]) -> Result<Vec<RecordBatch>, DayError> {
+    let read = client.settlement(pay_date, tid, async |answer| {
+        let (body, events) = mpsc::channel(16);
+        let context = DayContext {
+            merchant_id: client.api_id().to_owned(),
+            pay_date,
+            extracted_at: answer.arrived.trunc_subsecs(3),
+            run_id: Uuid::now_v7().to_string(),
+        };
+        let (charset, limit, empty_codes) = (answer.charset, answer.limit, empty_codes.to_vec());
+        let reader = tokio::task::spawn_blocking(move || {
+            let text = TextReader::new(BodyReader::new(events), charset, limit)?;
+            collect(text, context, &empty_codes)
+        });
+        let ((), read) = tokio::join!(answer.body.pump(body), reader);
+        read.unwrap_or_else(|error| Err(Trouble::Internal(error.to_string()).into()))
+    });
+    read.await.map_err(day_error)
+}
+
+fn collect(text: TextReader, context: DayContext, empty_codes: &[String]) -> Result<Vec<RecordBatch>, Cause<Trouble>> {
+    let mut builder = BatchBuilder::new(context);
+    let mut batches = Vec::new();
+    let mut bad = None;
+    envelope::read(text, empty_codes, |position, row| {
+        if let Err(error) = builder.push(position, row) {
+            bad.get_or_insert(error);
+        }
+        if builder.len() >= BATCH_ROWS {
+            batches.push(take(&mut builder)?);
+        }
+        Ok(())
+    })
+    .map_err(Cause::from)?;
+    if let Some(error) = bad {
+        return Err(Trouble::BadRow(error).into());
+    }
+    batches.push(take(&mut builder)?);
+    Ok(batches)
+}
+
+fn take(builder: &mut BatchBuilder) -> Result<RecordBatch, Trouble> {
+    builder.take().map_err(|error| Trouble::Internal(error.to_string()))
+}
+
+/// Rows that could not be read: the first thousand as evidence, all counted.
+#[derive(Default)]
+pub(super) struct Rejects {
+    pub(super) count: u64,
+    pub(super) first: Option<RowError>,
+    /// JSON lines.
+    pub(super) lines: Vec<u8>,
+}
+
+impl Rejects {
+    const KEPT: u64 = 1000;
+    /// Rows beyond this much text are kept without themselves.
+    const KEPT_BYTES: usize = 16 << 20;
+
+    fn add(&mut self, error: RowError, raw: &str) {
+        self.count += 1;
+        if self.count <= Self::KEPT {
+            let room = self.lines.len() + raw.len() <= Self::KEPT_BYTES;
+            let row = if room { RawValue::from_string(raw.to_owned()).ok() } else { None };
+            let reason = match &error.value {
+                Some(value) => format!("{value} {}", error.reason),
+                None => error.reason.clone(),
+            };
+            let line = json!({ "position": error.position, "field": error.field, "reason": reason, "row": row });
+            self.lines.extend_from_slice(line.to_string().as_bytes());
+            self.lines.push(b'\n');
+        }
+        self.first.get_or_insert(error);
+    }
+}

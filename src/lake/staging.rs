@@ -1,0 +1,180 @@
+//! Files on their way: stored where no reader sees them until they are whole, then published in one
+//! step or given up; and the folder that holds them on local disk.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart};
+use tokio::sync::mpsc;
+
+use super::error::LakeError;
+
+/// Bytes up to which a day is one PUT; larger ones go up in parts of this size while they are read.
+const PART: usize = 8 << 20;
+/// Parts on their way at once.
+const PARTS_IN_FLIGHT: usize = 2;
+
+/// A run's folder under `.staging/`, locked while the run lives; removed with this.
+pub struct StagingFolder {
+    held: Option<(PathBuf, File)>,
+}
+
+impl StagingFolder {
+    /// Where there is no such folder: on S3 an upload that was not completed is not an object.
+    pub(super) fn none() -> Self {
+        Self { held: None }
+    }
+
+    /// Makes a run's folder under `staging`, and clears what dead runs left there.
+    pub(super) fn make(staging: &FsPath, run_id: &str) -> Result<Self, LakeError> {
+        let folder = staging.join(run_id);
+        let fail = LakeError::open(&staging.display().to_string());
+        fs::create_dir_all(staging).map_err(&fail)?;
+        sweep(staging);
+        loop {
+            fs::create_dir_all(&folder).map_err(&fail)?;
+            let lock = File::open(&folder).map_err(&fail)?;
+            lock.lock().map_err(&fail)?;
+            // a sweep may have taken the folder between its making and its locking
+            if folder.exists() {
+                return Ok(Self { held: Some((folder, lock)) });
+            }
+        }
+    }
+}
+
+impl Drop for StagingFolder {
+    fn drop(&mut self) {
+        if let Some((folder, _lock)) = self.held.take() {
+            let _ = fs::remove_dir_all(&folder);
+            if let Some(staging) = folder.parent() {
+                // goes only where no other run is under way
+                let _ = fs::remove_dir(staging);
+            }
+        }
+    }
+}
+
+/// Removes what runs that are no more left under `.staging/`: whatever nobody holds a lock on.
+fn sweep(staging: &FsPath) {
+    for entry in fs::read_dir(staging).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let removed = match File::open(&path) {
+            Ok(lock) if path.is_dir() => lock.try_lock().is_ok() && fs::remove_dir_all(&path).is_ok(),
+            _ => fs::remove_file(&path).is_ok(),
+        };
+        if removed {
+            tracing::info!(path = %path.display(), "removed what an interrupted run left");
+        }
+    }
+}
+
+/// A day's bytes, stored where no reader sees them.
+///
+/// The last step is a PUT or a completed multipart upload of the day's key on S3, where either is
+/// atomic. On disk the file is made under `.staging/`, synced, and renamed, because `object_store`
+/// would stage it beside the table's files, where engines would read it.
+pub(crate) struct Staged {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    target: Path,
+    held: Vec<Bytes>,
+    held_bytes: usize,
+    upload: Option<WriteMultipart>,
+}
+
+impl Staged {
+    /// Nothing yet, to be stored at `path` and published at `target`.
+    pub(super) fn new(store: Arc<dyn ObjectStore>, path: Path, target: Path) -> Self {
+        Self { store, path, target, held: Vec::new(), held_bytes: 0, upload: None }
+    }
+
+    /// Takes more bytes.
+    pub(super) async fn push(&mut self, chunk: Bytes) -> Result<(), LakeError> {
+        self.held_bytes += chunk.len();
+        self.held.push(chunk);
+        if self.held_bytes < PART {
+            return Ok(());
+        }
+        let fail = || LakeError::object("write", &self.path);
+        if self.upload.is_none() {
+            let upload = self.store.put_multipart(&self.path).await.map_err(fail())?;
+            self.upload = Some(WriteMultipart::new_with_chunk_size(upload, PART));
+        }
+        if let Some(upload) = &mut self.upload {
+            upload.wait_for_capacity(PARTS_IN_FLIGHT).await.map_err(fail())?;
+            for chunk in self.held.drain(..) {
+                upload.put(chunk);
+            }
+        }
+        self.held_bytes = 0;
+        Ok(())
+    }
+
+    /// Makes the day visible, in one step, in place of what was there.
+    ///
+    /// # Errors
+    /// Where it cannot be stored; the day is then as it was.
+    pub(crate) async fn publish(mut self) -> Result<(), LakeError> {
+        let stored = match self.upload.take() {
+            None => self.store.put(&self.path, self.held.drain(..).collect::<PutPayload>()).await.map(drop),
+            Some(mut upload) => {
+                for chunk in self.held.drain(..) {
+                    upload.put(chunk);
+                }
+                upload.finish().await.map(drop)
+            }
+        };
+        stored.map_err(LakeError::object("write", &self.target))?;
+        if self.path != self.target {
+            self.store.rename(&self.path, &self.target).await.map_err(LakeError::object("write", &self.target))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the bytes up.
+    pub(crate) async fn discard(self) {
+        if let Some(upload) = self.upload
+            && let Err(error) = upload.abort().await
+        {
+            tracing::warn!(object = %self.path, %error, "an upload that was given up could not be aborted");
+        }
+    }
+}
+
+/// The writer's end of [`Lake::stage`].
+pub(crate) struct StagingWriter {
+    chunks: mpsc::Sender<Bytes>,
+    buffer: BytesMut,
+}
+
+impl StagingWriter {
+    const CHUNK: usize = 1 << 20;
+
+    pub(crate) fn new(chunks: mpsc::Sender<Bytes>) -> Self {
+        Self { chunks, buffer: BytesMut::new() }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let chunk = self.buffer.split().freeze();
+        self.chunks.blocking_send(chunk).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for StagingWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= Self::CHUNK {
+            self.send()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() { Ok(()) } else { self.send() }
+    }
+}
