@@ -1,9 +1,10 @@
 //! Reads what landed.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use cookiepay_etl::settlement::cells::cell;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::KeyValue;
@@ -32,16 +33,24 @@ pub fn day_file(root: &Path, pay_date: &str) -> PathBuf {
     root.join(format!("settlements/pay_date={pay_date}/m1.parquet"))
 }
 
-fn open(path: &Path) -> ParquetRecordBatchReaderBuilder<File> {
-    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+fn open(bytes: Vec<u8>) -> ParquetRecordBatchReaderBuilder<Bytes> {
     // with the extractor's own schema, so that decimals come back in their narrow form
     let options = ArrowReaderOptions::new().with_schema(cookiepay_etl::settlement::columns::schema());
-    ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).unwrap()
+    ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::from(bytes), options).unwrap()
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// A file's rows.
 pub fn rows(path: &Path) -> Vec<Row> {
-    let reader = open(path).build().unwrap();
+    rows_of(read(path))
+}
+
+/// The rows of a file's bytes.
+pub fn rows_of(bytes: Vec<u8>) -> Vec<Row> {
+    let reader = open(bytes).build().unwrap();
     let mut rows = Vec::new();
     for batch in reader {
         let batch = batch.unwrap();
@@ -56,7 +65,12 @@ pub fn rows(path: &Path) -> Vec<Row> {
 
 /// A file's day record.
 pub fn record(path: &Path) -> Json {
-    let reader = open(path);
+    record_of(read(path))
+}
+
+/// The day record in a file's bytes.
+pub fn record_of(bytes: Vec<u8>) -> Json {
+    let reader = open(bytes);
     let pairs: Vec<KeyValue> = reader.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let record = pairs.into_iter().find(|pair| pair.key == "cookiepay_etl.day").and_then(|pair| pair.value).unwrap();
     serde_json::from_str(&record).unwrap()

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod lake;
+pub mod store;
 
 use std::path::Path;
 use std::process::Output;

@@ -1,0 +1,147 @@
+//! What every destination must do, the same on local disk and on S3. The S3 half is run by `.ci/run`,
+//! with `--ignored`, a server, and a bucket that `COOKIEPAY_TEST_BUCKET` names.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod support;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use support::api::{Api, Reply, answer, row};
+use support::lake::{record_of, rows_of};
+use support::store::Dest;
+use support::{Ran, backfill, finish, run};
+
+const DAY: &str = "2024-01-05";
+const FILE: &str = "settlements/pay_date=2024-01-05/m1.parquet";
+
+/// Runs a suite against a destination of each kind at hand.
+macro_rules! conforms {
+    ($($suite:ident),* $(,)?) => {
+        mod local {
+            $(#[tokio::test(flavor = "multi_thread")] async fn $suite() { super::$suite(super::Dest::local()).await; })*
+        }
+        mod s3 {
+            $(#[tokio::test(flavor = "multi_thread")]
+            #[ignore = "needs a bucket: set COOKIEPAY_TEST_BUCKET and the AWS_* variables"]
+            async fn $suite() { super::$suite(super::Dest::s3()).await; })*
+        }
+    };
+}
+
+conforms!(
+    days_land_under_their_keys,
+    a_replaced_day_is_kept,
+    a_large_day_goes_up_in_parts,
+    an_empty_answer_is_guarded,
+    odd_ids_are_found_again,
+    rejects_are_kept,
+    a_damaged_file_is_replaced,
+    check_leaves_nothing
+);
+
+fn one_after_another(answers: Vec<String>) -> Api {
+    let turn = AtomicUsize::new(0);
+    Api::new(move |_| Reply::json(&answers[turn.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)]))
+}
+
+fn fetch(api: &Api, dest: &Dest, more: &[&str]) -> Ran {
+    finish(backfill(api, Path::new(&dest.url), (DAY, DAY)).args(more))
+}
+
+async fn days_land_under_their_keys(dest: Dest) {
+    let api = Api::new(|request| Reply::json(answer(&[row(request.date(), &[])])));
+    let days = || finish(&mut backfill(&api, Path::new(&dest.url), (DAY, "2024-01-07"))).exits(0).result();
+    assert_eq!(days()["dates"]["published"], 3);
+    let names = dest.names().await;
+    assert_eq!(names, ["05", "06", "07"].map(|day| format!("settlements/pay_date=2024-01-{day}/m1.parquet")));
+    assert_eq!(rows_of(dest.get(FILE).await).len(), 1);
+    assert_eq!(days()["dates"]["skipped"], 3);
+    assert_eq!(dest.names().await, names);
+}
+
+async fn a_replaced_day_is_kept(dest: Dest) {
+    let (old, new) = (row("20240105", &[]), row("20240105", &[("FEE", "231")]));
+    let api = one_after_another(vec![answer(&[old.clone()]), answer(&[new]), answer(&[old])]);
+    fetch(&api, &dest, &["--refetch", "all"]).exits(0);
+    let before = dest.get(FILE).await;
+    let result = fetch(&api, &dest, &["--refetch", "all"]).exits(0).result();
+    assert_eq!(result["restated"][0]["changed"], 1);
+    let kept: Vec<String> = dest.names().await.into_iter().filter(|name| name.starts_with("history/")).collect();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(dest.get(&kept[0]).await, before);
+    assert_eq!(rows_of(dest.get(FILE).await)[0]["fee"], "231.00");
+    fetch(&api, &dest, &["--refetch", "all"]).exits(0);
+    assert_eq!(dest.names().await.len(), 3);
+}
+
+async fn a_large_day_goes_up_in_parts(dest: Dest) {
+    // incompressible enough to be more than one part of 8 MiB
+    let rows: Vec<String> = (0..60_000u64)
+        .map(|index| {
+            let noise = |salt: u64| {
+                format!("{:032x}", u128::from(index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) ^ u128::from(salt) << 64)
+            };
+            row(
+                "20240105",
+                &[
+                    ("TRXID", &format!("\"{}{}\"", noise(1), noise(2))),
+                    ("ORDERNO", &format!("\"{}{}{}{}\"", noise(3), noise(5), noise(7), noise(9))),
+                ],
+            )
+        })
+        .collect();
+    let mut shuffled = rows.clone();
+    shuffled.reverse();
+    let api = one_after_another(vec![answer(&rows), answer(&shuffled)]);
+    let result = fetch(&api, &dest, &[]).exits(0).result();
+    let written = result["bytes_written"].as_u64().unwrap();
+    let bytes = dest.get(FILE).await;
+    assert_eq!(bytes.len() as u64, written);
+    let landed = rows_of(bytes);
+    assert_eq!(landed.len(), rows.len());
+    assert!(rows[777].contains(&landed[777]["order_no"]));
+    // an unchanged day's upload is given up
+    assert_eq!(fetch(&api, &dest, &["--refetch", "all"]).exits(0).result()["dates"]["unchanged"], 1);
+    assert_eq!(dest.names().await, [FILE]);
+}
+
+async fn an_empty_answer_is_guarded(dest: Dest) {
+    let api = one_after_another(vec![answer(&[row("20240105", &[])]), answer(&[])]);
+    fetch(&api, &dest, &[]).exits(0);
+    fetch(&api, &dest, &["--refetch", "all"]).exits(5).failure("guard");
+    assert_eq!(dest.names().await, [FILE]);
+    fetch(&api, &dest, &["--refetch", "all", "--allow-empty-replacement"]).exits(0);
+    assert_eq!(record_of(dest.get(FILE).await)["rows"], 0);
+}
+
+async fn odd_ids_are_found_again(dest: Dest) {
+    for (id, name) in [("../x", "%2E.%2Fx"), ("가 나", "%EA%B0%80%20%EB%82%98"), ("a%2Fb", "a%252Fb")] {
+        let arguments = ["backfill", "--env", "simulator", "--api-id", id, "--from", DAY, "--to", DAY, "--dest", &dest.url];
+        run(&arguments).exits(0);
+        assert!(dest.names().await.contains(&format!("settlements/pay_date={DAY}/{name}.parquet")), "{:?}", dest.names().await);
+        assert_eq!(run(&arguments).exits(0).result()["dates"]["skipped"], 1, "{id}");
+    }
+}
+
+async fn rejects_are_kept(dest: Dest) {
+    let api = one_after_another(vec![answer(&[row("20240105", &[("FEE", r#""x""#)])])]);
+    let ran = fetch(&api, &dest, &[]).exits(5);
+    let name = format!("rejects/pay_date={DAY}/m1-{}.jsonl", ran.result()["run_id"].as_str().unwrap());
+    assert_eq!(dest.names().await, [name.clone()]);
+    assert!(String::from_utf8(dest.get(&name).await).unwrap().contains("\"position\":1"));
+}
+
+async fn a_damaged_file_is_replaced(dest: Dest) {
+    let api = one_after_another(vec![answer(&[row("20240105", &[])])]);
+    dest.put(FILE, b"PAR1 and no more".to_vec()).await;
+    fetch(&api, &dest, &[]).exits(0);
+    assert_eq!(rows_of(dest.get(FILE).await).len(), 1);
+    assert_eq!(dest.names().await.len(), 2);
+}
+
+async fn check_leaves_nothing(dest: Dest) {
+    run(&["check", "--env", "simulator", "--dest", &dest.url, "--date", DAY]).exits(0);
+    assert_eq!(dest.names().await, Vec::<String>::new());
+}
