@@ -19,3 +19,5 @@ pub mod result;
 pub mod run;
 pub mod settlement;
 pub mod simulator;
+pub mod status;
+pub mod verify;

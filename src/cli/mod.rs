@@ -9,7 +9,9 @@ mod progress;
 mod schema;
 mod session;
 mod simulate;
+mod status;
 mod telemetry;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -43,6 +45,10 @@ enum Command {
     Check(check::CheckArgs),
     /// Print one pay date's rows, without a lake
     Lookup(lookup::LookupArgs),
+    /// Show what is in the lake, day by day
+    Status(status::StatusArgs),
+    /// Read every file back and hold it against its record
+    Verify(verify::VerifyArgs),
     /// Print the table's schema, for people or for an engine
     Schema(schema::SchemaArgs),
     /// Serve the simulated API until stopped
@@ -74,6 +80,8 @@ pub fn main() -> ExitCode {
             Command::Backfill(args) => args.run(&cli.global).await,
             Command::Check(args) => args.run(&cli.global).await,
             Command::Lookup(args) => args.run(&cli.global).await,
+            Command::Status(args) => args.run(&cli.global).await,
+            Command::Verify(args) => args.run(&cli.global).await,
             Command::Schema(args) => args.run(),
             Command::Simulate(args) => args.run().await,
             Command::Completions { shell } => {

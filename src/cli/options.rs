@@ -127,9 +127,14 @@ pub(super) struct OutputArgs {
 impl OutputArgs {
     /// The form asked for, or the one that fits where stdout goes.
     pub(super) fn format(&self) -> OutputFormat {
-        use std::io::IsTerminal as _;
-        self.output.unwrap_or(if std::io::stdout().is_terminal() { OutputFormat::Text } else { OutputFormat::Json })
+        output_format(self.output)
     }
+}
+
+/// The form asked for, or the one that fits where stdout goes.
+pub(super) fn output_format(asked: Option<OutputFormat>) -> OutputFormat {
+    use std::io::IsTerminal as _;
+    asked.unwrap_or(if std::io::stdout().is_terminal() { OutputFormat::Text } else { OutputFormat::Json })
 }
 
 impl ApiArgs {

@@ -7,6 +7,8 @@ use object_store::path::Path;
 
 /// The table; nothing else ever lies under it.
 pub const SETTLEMENTS: &str = "settlements";
+/// Versions that a restatement replaced.
+pub const HISTORY: &str = "history";
 /// On local disk: files on their way.
 pub const STAGING: &str = ".staging";
 
@@ -53,6 +55,29 @@ impl MerchantName {
     }
 }
 
+impl MerchantName {
+    /// The API id that this is the name of.
+    #[must_use]
+    pub fn api_id(&self) -> String {
+        let mut bytes = Vec::with_capacity(self.0.len());
+        let mut rest = self.0.as_bytes();
+        while let [first, tail @ ..] = rest {
+            let escaped = tail.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+            match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+                Some(byte) => {
+                    bytes.push(byte);
+                    rest = &tail[2..];
+                }
+                None => {
+                    bytes.push(*first);
+                    rest = tail;
+                }
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
 impl std::fmt::Display for MerchantName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
@@ -78,7 +103,7 @@ impl DayKey {
     /// Where a version that a restatement replaced is kept, under its own time and run.
     #[must_use]
     pub fn history(&self, extracted_at: DateTime<Utc>, run_id: &str) -> Path {
-        self.path("history", &format!("-{}-{}.parquet", file_time(extracted_at), short_run(run_id)))
+        self.path(HISTORY, &format!("-{}-{}.parquet", file_time(extracted_at), short_run(run_id)))
     }
 
     /// Where rows that a run could not read are kept.
@@ -95,7 +120,22 @@ impl DayKey {
     /// Reads the day back from the path of an object of the table; `None` for any other path.
     #[must_use]
     pub fn of_settlement(location: &Path) -> Option<Self> {
-        let mut parts = location.as_ref().strip_prefix(SETTLEMENTS)?.strip_prefix('/')?.split('/');
+        Self::read(location, SETTLEMENTS)
+    }
+
+    /// Reads the day back from the path of a version kept in `history/`; `None` for any other path.
+    #[must_use]
+    pub fn of_history(location: &Path) -> Option<Self> {
+        /// `-YYYYMMDDTHHMMSSmmmZ-` and eight digits of a run.
+        const VERSION: usize = 1 + 19 + 1 + 8;
+        let mut key = Self::read(location, HISTORY)?;
+        let length = key.merchant.0.len().checked_sub(VERSION)?;
+        key.merchant.0.truncate(length);
+        Some(key)
+    }
+
+    fn read(location: &Path, folder: &str) -> Option<Self> {
+        let mut parts = location.as_ref().strip_prefix(folder)?.strip_prefix('/')?.split('/');
         let pay_date = parts.next()?.strip_prefix("pay_date=")?;
         let name = parts.next()?.strip_suffix(".parquet")?;
         let pay_date = NaiveDate::parse_from_str(pay_date, "%Y-%m-%d").ok()?;
@@ -147,6 +187,9 @@ mod tests {
             let key = day(id)?;
             let path = key.settlement();
             assert_eq!(path.as_ref(), format!("settlements/pay_date=2024-01-05/{name}.parquet"));
+            assert_eq!(key.merchant.api_id(), id);
+            let kept = key.history(DateTime::default(), "01a20871-d66f-773e-8d30-b7b54752987f");
+            assert_eq!(DayKey::of_history(&kept), Some(key.clone()));
             assert_eq!(DayKey::of_settlement(&path), Some(key));
         }
         Ok(())

@@ -152,9 +152,6 @@ pub fn seoul_date(time: DateTime<Utc>) -> NaiveDate {
     FixedOffset::east_opt(SEOUL).map_or(time.date_naive(), |seoul| time.with_timezone(&seoul).date_naive())
 }
 
-/// The seal's digits before it is known.
-pub(crate) const NO_SEAL: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
 impl DayRecord {
     /// Whether a day with the same content has to be written again because its record changed.
     #[must_use]

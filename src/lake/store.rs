@@ -2,6 +2,7 @@
 //!
 //! Local disk and S3 go the same way, through `object_store`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -20,9 +21,10 @@ use tokio::sync::mpsc;
 
 use crate::settlement::columns::schema;
 
+use super::audit::audit;
 use super::destination::{Destination, open_s3};
 use super::error::LakeError;
-use super::layout::{DayKey, SETTLEMENTS, STAGING};
+use super::layout::{DayKey, HISTORY, SETTLEMENTS, STAGING};
 use super::record::{DayRecord, RECORD_KEY};
 use super::staging::{Staged, StagingFolder};
 
@@ -75,6 +77,25 @@ impl Lake {
                 Ok(Some(Self { store, root: None }))
             }
         }
+    }
+
+    /// Opens a lake that must be there.
+    ///
+    /// # Errors
+    /// As [`Lake::open`], and where there is no such folder.
+    pub fn open_existing(dest: &Destination) -> Result<Self, LakeError> {
+        let missing = || LakeError::Destination { dest: dest.to_string(), reason: "there is no such folder".into() };
+        Self::open(dest, true)?.ok_or_else(missing)
+    }
+
+    /// Days of which a version that a restatement replaced is kept.
+    ///
+    /// # Errors
+    /// Where the lake cannot be listed.
+    pub async fn restated_days(&self) -> Result<BTreeSet<DayKey>, LakeError> {
+        let prefix = Path::from(HISTORY);
+        let kept = self.store.list(Some(&prefix)).try_filter_map(async |object| Ok(DayKey::of_history(&object.location)));
+        kept.try_collect().await.map_err(LakeError::object("list", &prefix))
     }
 
     /// Every day's file in the table, in the order of days.
@@ -148,6 +169,28 @@ impl Lake {
         read.await.map_err(|error| unreadable(error.to_string()))?.map_err(|error| unreadable(error.to_string()))
     }
 
+    /// What is wrong with a day's file, held against its own record.
+    ///
+    /// # Errors
+    /// Where the file cannot be fetched.
+    pub(crate) async fn audit(&self, key: &DayKey) -> Result<Vec<String>, LakeError> {
+        let location = key.settlement();
+        let spool = |error: io::Error| LakeError::Open { dest: "the folder for temporary files".into(), source: Arc::new(error) };
+        let mut chunks = match self.store.get(&location).await {
+            Ok(found) => found.into_stream(),
+            Err(object_store::Error::NotFound { .. }) => return Ok(vec!["it is missing".into()]),
+            Err(error) => return Err(LakeError::object("read", &location)(error)),
+        };
+        // on disk, however large the day: Parquet is read from its end
+        let mut file = tempfile::tempfile().map_err(spool)?;
+        while let Some(chunk) = chunks.try_next().await.map_err(LakeError::object("read", &location))? {
+            io::Write::write_all(&mut file, &chunk).map_err(spool)?;
+        }
+        let of = key.clone();
+        let audited = tokio::task::spawn_blocking(move || audit(&of, file)).await;
+        Ok(audited.unwrap_or_else(|error| vec![format!("it cannot be read: {error}")]))
+    }
+
     /// Copies the version of a day that is about to be replaced to `history/`, under its own time and
     /// run; one that does not tell them, under the time it was stored. Returns where it went.
     ///
@@ -218,13 +261,15 @@ impl Lake {
     }
 }
 
-fn footer_length(tail: &[u8]) -> Option<u64> {
+/// The length of a Parquet file's footer, from its last eight bytes.
+pub(super) fn footer_length(tail: &[u8]) -> Option<u64> {
     let end = tail.last_chunk::<8>()?;
     let (length, magic) = end.split_at(4);
     (magic == b"PAR1").then(|| u64::from(u32::from_le_bytes(length.try_into().unwrap_or_default())))
 }
 
-fn read_record(footer: &[u8]) -> Result<DayRecord, String> {
+/// The day record in a Parquet footer.
+pub(super) fn read_record(footer: &[u8]) -> Result<DayRecord, String> {
     let metadata = ParquetMetaDataReader::decode_metadata(footer).map_err(|error| error.to_string())?;
     let pairs = metadata.file_metadata().key_value_metadata();
     let record = pairs.into_iter().flatten().find(|pair| pair.key == RECORD_KEY).and_then(|pair| pair.value.as_deref());

@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 use crate::settlement::columns::{hex, schema};
 
 use super::error::LakeError;
-use super::record::{DayRecord, NO_SEAL, RECORD_KEY};
+use super::record::{DayRecord, RECORD_KEY};
+use super::seal::{self, NO_SEAL};
 
 /// Rows a group holds: few enough that one in memory is small, enough to compress well.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
@@ -85,7 +86,7 @@ impl<W: Write> Sealer<W> {
 
     fn seal(mut self) -> io::Result<(String, u64)> {
         let mut rest = self.held.take().unwrap_or_default();
-        let at = seal_position(&rest).ok_or_else(|| io::Error::other("the file's footer has no place for its seal"))?;
+        let at = seal::position(&rest, NO_SEAL).ok_or_else(|| io::Error::other("the file's footer has no place for its seal"))?;
         self.hash.update(&rest);
         let seal = hex(&self.hash.finalize());
         rest[at..at + seal.len()].copy_from_slice(seal.as_bytes());
@@ -93,14 +94,6 @@ impl<W: Write> Sealer<W> {
         self.out.flush()?;
         Ok((seal, self.bytes))
     }
-}
-
-/// Where the unsealed record's 64 zeros begin: the last such place, since the key-value metadata
-/// comes after all that the rows can put into a footer.
-fn seal_position(footer: &[u8]) -> Option<usize> {
-    let mark = format!("\"seal\":\"{NO_SEAL}\"");
-    let found = memchr::memmem::rfind(footer, mark.as_bytes())?;
-    Some(found + "\"seal\":\"".len())
 }
 
 impl<W: Write> Write for Sealer<W> {

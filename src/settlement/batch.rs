@@ -11,7 +11,7 @@ use crate::api::json;
 use crate::api::wire::{Field, Given, Malformed, WireRow};
 
 use super::columns::{COLUMNS, Kind, Source, schema};
-use super::totals::Totals;
+use super::totals::{Totals, is_paid};
 use super::values::{self, Absent, Present, RATE, ValueError};
 
 /// Rows a batch holds before it should be taken.
@@ -207,7 +207,7 @@ impl BatchBuilder {
                 Field::AuthAmt => 1,
                 Field::Fee | Field::Vat | Field::PaymentAmt => -1,
                 Field::StatusCd => {
-                    let paid = matches!(cell, Cell::Text(code) if code.trim() == "03");
+                    let paid = matches!(cell, Cell::Text(code) if is_paid(code));
                     self.totals.pending_rows += u64::from(!paid);
                     continue;
                 }

@@ -131,6 +131,21 @@ impl Column {
     }
 }
 
+/// A type as a reader of the file sees it, in the words of [`Column::type_name`].
+#[must_use]
+pub fn type_name(found: &DataType) -> String {
+    match found {
+        DataType::Utf8 => "string".into(),
+        DataType::Decimal32(precision, decimals) | DataType::Decimal64(precision, decimals) | DataType::Decimal128(precision, decimals) => {
+            format!("decimal({precision},{decimals})")
+        }
+        DataType::Date32 => "date".into(),
+        DataType::Int32 => "int32".into(),
+        DataType::Timestamp(TimeUnit::Millisecond, Some(zone)) => format!("timestamp(ms, {zone})"),
+        other => format!("{other}"),
+    }
+}
+
 /// The table's Arrow schema.
 #[must_use]
 pub fn schema() -> SchemaRef {

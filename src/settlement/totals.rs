@@ -10,7 +10,9 @@ use arrow_schema::DataType;
 use serde_json::{Map, Value as Json, json};
 use twox_hash::XxHash3_128;
 
-use super::columns::{COLUMNS, Column, Kind, amounts};
+use crate::api::wire::Field;
+
+use super::columns::{COLUMNS, Column, Kind, Source, amounts};
 use super::values::{AMOUNT, Absent, format_decimal};
 
 /// How many amount columns there are.
@@ -43,6 +45,9 @@ impl Totals {
     pub fn reconcile(&self, arrays: &ArrayTotals) -> Result<(), String> {
         if self.rows != arrays.rows {
             return Err(format!("{} rows were read and {} handed to the writer", self.rows, arrays.rows));
+        }
+        if self.pending_rows != arrays.pending_rows {
+            return Err(format!("{} pending rows were read and {} handed to the writer", self.pending_rows, arrays.pending_rows));
         }
         for ((index, column), (read, written)) in amounts().zip(self.sums.iter().zip(&arrays.sums)) {
             let nulls: u64 = self.nulls[index].iter().sum();
@@ -78,10 +83,17 @@ impl Totals {
     }
 }
 
+/// Whether a payout status says that the row was paid out.
+#[must_use]
+pub fn is_paid(status: &str) -> bool {
+    status.trim() == "03"
+}
+
 /// What the arrays handed to the writer say.
 #[derive(Debug, Default)]
 pub struct ArrayTotals {
     rows: u64,
+    pending_rows: u64,
     sums: Sums,
     nulls: [u64; COLUMNS.len()],
     digest: Digest,
@@ -95,11 +107,42 @@ impl ArrayTotals {
         self.digest
     }
 
+    /// How these figures differ from those that a day record states: its rows, pending rows, sums and
+    /// digest, and its NULLs by column and kind.
+    #[must_use]
+    pub fn differences(&self, stated: (u64, u64, &Map<String, Json>, &str), nulls: &Json) -> Vec<String> {
+        let (rows, pending_rows, sums, digest) = stated;
+        let mut found = Vec::new();
+        let mut compare = |what: &str, has: String, states: String| {
+            if has != states {
+                found.push(format!("its {what} is {has}, and its record states {states}"));
+            }
+        };
+        compare("number of rows", self.rows.to_string(), rows.to_string());
+        compare("number of pending rows", self.pending_rows.to_string(), pending_rows.to_string());
+        for (column, sum) in sums_json(&self.sums) {
+            let stated = sums.get(&column).cloned().unwrap_or_default();
+            compare(&format!("sum of {column}"), sum.to_string(), stated.to_string());
+        }
+        let from_fields = COLUMNS.iter().zip(self.nulls).filter(|(column, _)| matches!(column.source, Source::Field(_)));
+        for (column, has) in from_fields {
+            let kinds = nulls.get(column.name).and_then(Json::as_object);
+            let stated: u64 = kinds.into_iter().flat_map(Map::values).filter_map(Json::as_u64).sum();
+            compare(&format!("number of NULLs in {}", column.name), has.to_string(), stated.to_string());
+        }
+        compare("digest", self.digest.to_string(), digest.to_owned());
+        found
+    }
+
     /// Adds a batch of the table's schema.
     pub fn add(&mut self, batch: &RecordBatch) {
         let digest = &mut self.digest;
         self.hasher.contents(batch, |row| digest.add(row));
         self.rows += batch.num_rows() as u64;
+        let status = COLUMNS.iter().position(|column| column.source == Source::Field(Field::StatusCd));
+        if let Some(status) = status.and_then(|index| batch.column(index).as_string_opt::<i32>()) {
+            self.pending_rows += status.iter().filter(|code| !code.is_some_and(is_paid)).count() as u64;
+        }
         for (count, array) in self.nulls.iter_mut().zip(batch.columns()) {
             *count += array.null_count() as u64;
         }

@@ -1,9 +1,16 @@
+"""What the checks share: a filled lake, a real S3 server, a bucket of their own."""
+
+import signal
+
 import boto3
 import pytest
 from botocore.config import Config
 
 import etl
 import rgw
+
+# ended from outside, the checks end what they started
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from processes import die_with_parent
+
 BINARY = os.environ["COOKIEPAY_ETL"]
 # nothing of the user's own settings reaches a run, and loopback needs no proxy
 OWN = ("AWS_", "COOKIEPAY_")
@@ -71,7 +73,8 @@ class Run:
 
 
 def start(*args, env=None, **streams):
-    return subprocess.Popen([BINARY, *map(str, args)], env=ENVIRONMENT | (env or {}), stdin=subprocess.DEVNULL, **streams)
+    command, env = [BINARY, *map(str, args)], ENVIRONMENT | (env or {})
+    return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent, **streams)
 
 
 def run(*args, env=None, timeout=180):

@@ -4,10 +4,7 @@ Everything listens on loopback and lives in a temporary folder. The daemons stay
 process and die with it, however it ends.
 """
 
-import ctypes
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -15,6 +12,8 @@ import time
 import urllib.request
 import uuid
 from pathlib import Path
+
+from processes import die_with_parent
 
 ACCESS_KEY = "CHECKS"
 SECRET_KEY = "a-secret/with+signs=0123456789"
@@ -58,13 +57,6 @@ rgw_data = {home}/rgw
 rgw_enable_usage_log = false
 rgw_thread_pool_size = 32
 """
-
-_libc = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
-
-
-def _die_with_parent():
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def free_port():
@@ -132,14 +124,14 @@ class Gateway:
 
     def _run(self, *command):
         command = [str(word) for word in command]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=_die_with_parent)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=die_with_parent)
         assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
 
     def _daemon(self, *command):
         command = [str(word) for word in command] + ["-f"]
         with open(self._home / f"{command[0]}.out", "wb") as out:
             streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
-            self._daemons.append(subprocess.Popen(command, **streams, preexec_fn=_die_with_parent))
+            self._daemons.append(subprocess.Popen(command, **streams, preexec_fn=die_with_parent))
 
     def _print_logs(self):
         for log in sorted([*self._home.glob("*.out"), *self._home.glob("*.log")]):

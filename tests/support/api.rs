@@ -14,6 +14,8 @@ pub struct Request {
     pub path: String,
     pub headers: HashMap<String, String>,
     pub body: Json,
+    /// When it came.
+    pub at: std::time::Instant,
     /// How many requests for the same path and date came before.
     pub earlier: usize,
 }
@@ -154,7 +156,8 @@ fn serve(stream: TcpStream, answer: &dyn Fn(&Request) -> Reply, seen: &Mutex<Vec
     let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    let mut request = Request { path, headers, body: serde_json::from_slice(&body).unwrap_or_default(), earlier: 0 };
+    let body = serde_json::from_slice(&body).unwrap_or_default();
+    let mut request = Request { path, headers, body, at: std::time::Instant::now(), earlier: 0 };
     {
         let mut seen = seen.lock().unwrap();
         request.earlier = seen.iter().filter(|earlier| earlier.path == request.path && earlier.date() == request.date()).count();

@@ -1,0 +1,181 @@
+//! What a lake holds of a range, day by day, read from its files' records alone. Changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+
+use crate::lake::error::LakeError;
+use crate::lake::layout::{DayKey, MerchantName};
+use crate::lake::record::{DayRecord, State};
+use crate::lake::store::{Lake, records};
+use crate::plan::Range;
+
+/// What a day is, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DayState {
+    /// Nothing more is expected of it.
+    Closed,
+    /// The same, and it has no rows.
+    ClosedEmpty,
+    /// It will be asked for again.
+    Open,
+    /// It has no file.
+    Missing,
+}
+
+/// A day of a merchant.
+#[derive(Debug, Clone, Serialize)]
+pub struct StatusDay {
+    /// The API id.
+    pub merchant_id: String,
+    /// The pay date.
+    pub pay_date: NaiveDate,
+    /// What it is.
+    pub state: DayState,
+    /// Whether an earlier version of it is kept in `history/`.
+    pub restated: bool,
+    /// Rows in its file.
+    pub rows: Option<u64>,
+    /// Rows still to be paid out.
+    pub pending_rows: Option<u64>,
+    /// Exact sums by amount column.
+    pub totals: Option<Map<String, Json>>,
+    /// When its answer arrived.
+    pub extracted_at: Option<DateTime<Utc>>,
+    /// Why its file cannot be read, where it cannot; the next run fetches such a day again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
+}
+
+/// Days by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// Closed, with rows.
+    pub closed: u64,
+    /// Closed, without rows.
+    pub closed_empty: u64,
+    /// Open.
+    pub open: u64,
+    /// Without a file.
+    pub missing: u64,
+    /// Of which an earlier version is kept.
+    pub restated: u64,
+}
+
+/// A lake's days.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// By merchant and pay date.
+    pub days: Vec<StatusDay>,
+    /// The same, counted.
+    pub counts: Counts,
+}
+
+/// Which days to look at.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Only this merchant; else every merchant in the lake.
+    pub merchant: Option<MerchantName>,
+    /// From this day on; else from each merchant's first.
+    pub from: Option<NaiveDate>,
+    /// Up to this day; else to each merchant's last.
+    pub to: Option<NaiveDate>,
+}
+
+impl Scope {
+    /// Each merchant's files in scope, and the range in which a day without one is missing.
+    pub(crate) fn of(&self, days: impl IntoIterator<Item = DayKey>) -> Vec<(MerchantName, Option<Range>, BTreeSet<NaiveDate>)> {
+        let mut by_merchant: BTreeMap<MerchantName, BTreeSet<NaiveDate>> = BTreeMap::new();
+        by_merchant.extend(self.merchant.clone().map(|merchant| (merchant, BTreeSet::new())));
+        for DayKey { pay_date, merchant } in days {
+            if self.merchant.as_ref().is_none_or(|wanted| *wanted == merchant) {
+                by_merchant.entry(merchant).or_default().insert(pay_date);
+            }
+        }
+        let scoped = by_merchant.into_iter().map(|(merchant, mut dates)| {
+            let range = self.from.or(dates.first().copied()).zip(self.to.or(dates.last().copied()));
+            let range = range.map(|(from, to)| Range { from, to }).filter(|range| range.from <= range.to);
+            dates.retain(|date| range.is_some_and(|range| range.contains(*date)));
+            (merchant, range, dates)
+        });
+        scoped.collect()
+    }
+}
+
+/// Reads the state of the days in scope: two listings, and the records of those days.
+///
+/// # Errors
+/// Where the lake cannot be read.
+pub async fn status(lake: &Lake, scope: &Scope) -> Result<Status, LakeError> {
+    let stored = lake.days().await?.into_iter().map(|day| day.key);
+    let restated = lake.restated_days().await?;
+    let mut status = Status { days: Vec::new(), counts: Counts::default() };
+    for (merchant, range, dates) in scope.of(stored) {
+        let keys = dates.iter().map(|pay_date| DayKey { pay_date: *pay_date, merchant: merchant.clone() }).collect();
+        let mut read: BTreeMap<NaiveDate, Result<DayRecord, String>> = BTreeMap::new();
+        for (key, record) in records(lake, keys).await {
+            match record {
+                Ok(Some(record)) => read.insert(key.pay_date, Ok(record)),
+                Ok(None) => None,
+                Err(LakeError::Record { reason, .. }) => read.insert(key.pay_date, Err(reason)),
+                Err(error) => return Err(error),
+            };
+        }
+        let merchant_id = merchant.api_id();
+        for pay_date in range.into_iter().flat_map(Range::days) {
+            let key = DayKey { pay_date, merchant: merchant.clone() };
+            let day = describe(&merchant_id, pay_date, read.remove(&pay_date), restated.contains(&key));
+            status.counts.add(&day);
+            status.days.push(day);
+        }
+    }
+    Ok(status)
+}
+
+fn describe(merchant_id: &str, pay_date: NaiveDate, found: Option<Result<DayRecord, String>>, restated: bool) -> StatusDay {
+    let mut day = StatusDay {
+        merchant_id: merchant_id.to_owned(),
+        pay_date,
+        state: DayState::Missing,
+        restated,
+        rows: None,
+        pending_rows: None,
+        totals: None,
+        extracted_at: None,
+        unreadable: None,
+    };
+    match found {
+        None => {}
+        Some(Err(reason)) => {
+            day.state = DayState::Open;
+            day.unreadable = Some(reason);
+        }
+        Some(Ok(record)) => {
+            day.state = match (record.state, record.rows) {
+                (State::Open, _) => DayState::Open,
+                (State::Closed, 0) => DayState::ClosedEmpty,
+                (State::Closed, _) => DayState::Closed,
+            };
+            day.rows = Some(record.rows);
+            day.pending_rows = Some(record.pending_rows);
+            day.totals = Some(record.sums);
+            day.extracted_at = Some(record.extracted_at);
+        }
+    }
+    day
+}
+
+impl Counts {
+    fn add(&mut self, day: &StatusDay) {
+        *match day.state {
+            DayState::Closed => &mut self.closed,
+            DayState::ClosedEmpty => &mut self.closed_empty,
+            DayState::Open => &mut self.open,
+            DayState::Missing => &mut self.missing,
+        } += 1;
+        self.restated += u64::from(day.restated);
+    }
+}

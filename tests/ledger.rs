@@ -1,0 +1,143 @@
+//! What the lake says of itself: `status` and `verify`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod support;
+
+use std::path::Path;
+
+use serde_json::{Value as Json, json};
+use support::api::{Api, Reply, answer, row};
+use support::lake::{day_file, files};
+use support::{backfill, finish, run};
+
+const FROM: &str = "2024-01-05";
+
+/// A lake of a closed day, an empty one, an open one and a restated one.
+fn lake() -> tempfile::TempDir {
+    let lake = tempfile::tempdir().unwrap();
+    let api = Api::new(|request| {
+        let day = request.date();
+        Reply::json(match (day, request.earlier) {
+            ("20240106", _) => answer(&[]),
+            ("20240107", _) => answer(&[row(day, &[("STATUS_CD", r#""01""#), ("FEE", r#""-""#)])]),
+            ("20240108", 0) => answer(&[row(day, &[])]),
+            _ => answer(&[row(day, &[]), row(day, &[("TRXID", r#""B""#)])]),
+        })
+    });
+    for refetch in ["open", "all"] {
+        finish(backfill(&api, lake.path(), (FROM, "2024-01-08")).args(["--refetch", refetch])).exits(0);
+    }
+    lake
+}
+
+fn status(lake: &Path, more: &[&str], code: i32) -> Json {
+    run(&[&["status", "--output", "json", "--dest", lake.to_str().unwrap()], more].concat()).exits(code).result()
+}
+
+fn verify(lake: &Path, more: &[&str], code: i32) -> Json {
+    run(&[&["verify", "--output", "json", "--dest", lake.to_str().unwrap()], more].concat()).exits(code).result()
+}
+
+#[test]
+fn status_tells_each_day() {
+    let lake = lake();
+    let found = status(lake.path(), &["--to", "2024-01-09"], 0);
+    let days: Vec<Json> = found["days"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|day| json!([day["pay_date"], day["state"], day["rows"], day["pending_rows"], day["restated"]]))
+        .collect();
+    assert_eq!(
+        days,
+        [
+            json!(["2024-01-05", "closed", 2, 0, false]),
+            json!(["2024-01-06", "closed_empty", 0, 0, false]),
+            json!(["2024-01-07", "open", 1, 1, false]),
+            json!(["2024-01-08", "closed", 2, 0, true]),
+            json!(["2024-01-09", "missing", null, null, false]),
+        ]
+    );
+    assert_eq!(found["days"][0]["merchant_id"], "m1");
+    assert_eq!(found["days"][0]["totals"]["auth_amount"], "20000.00");
+    assert_eq!(found["counts"], json!({ "closed": 2, "closed_empty": 1, "open": 1, "missing": 1, "restated": 1 }));
+}
+
+#[test]
+fn status_is_a_gate_where_days_are_missing() {
+    let lake = lake();
+    status(lake.path(), &["--require-complete"], 0);
+    status(lake.path(), &["--require-complete", "--from", FROM, "--to", "2024-01-08"], 0);
+    status(lake.path(), &["--require-complete", "--from", "2024-01-04"], 3);
+    status(lake.path(), &["--require-complete", "--api-id", "m2", "--from", FROM, "--to", FROM], 3);
+    let empty = tempfile::tempdir().unwrap();
+    status(empty.path(), &["--require-complete"], 3);
+    status(empty.path(), &[], 0);
+    run(&["status", "--dest", "/nowhere/at/all"]).exits(7);
+    run(&["status", "--dest", "x", "--from", "2024-02-01", "--to", "2024-01-01"]).exits(2);
+}
+
+#[test]
+fn status_is_a_calendar_for_people() {
+    let lake = lake();
+    let shown = run(&["status", "--output", "text", "--dest", lake.path().to_str().unwrap(), "--to", "2024-01-10"]).exits(0).stdout;
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn an_untouched_lake_verifies() {
+    let lake = lake();
+    assert_eq!(verify(lake.path(), &[], 0), json!({ "command": "verify", "status": "ok", "checked": 4, "differences": [] }));
+}
+
+#[test]
+fn any_flipped_bit_is_found() {
+    let lake = lake();
+    let path = day_file(lake.path(), FROM);
+    let whole = std::fs::read(&path).unwrap();
+    // every part of the file, and each of its last bytes, where the footer says how long it is
+    for at in (0..whole.len()).step_by(101).chain(whole.len() - 8..whole.len()) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(&path, flipped).unwrap();
+        let found = verify(lake.path(), &[], 5);
+        let differences = found["differences"].as_array().unwrap();
+        assert_eq!(differences.len(), 1, "byte {at}: {found}");
+        assert_eq!(differences[0]["path"], "settlements/pay_date=2024-01-05/m1.parquet", "byte {at}");
+        assert_eq!(differences[0]["pay_date"], FROM);
+    }
+    for cut in [0, 3, 11, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        verify(lake.path(), &[], 5);
+    }
+    std::fs::write(&path, &whole).unwrap();
+    verify(lake.path(), &[], 0);
+}
+
+#[test]
+fn a_missing_day_and_swapped_days_are_found() {
+    let lake = lake();
+    std::fs::remove_file(day_file(lake.path(), "2024-01-06")).unwrap();
+    let found = verify(lake.path(), &[], 5);
+    assert_eq!((&found["differences"][0]["pay_date"], &found["differences"][0]["what"]), (&"2024-01-06".into(), &"it is missing".into()));
+    verify(lake.path(), &["--from", "2024-01-07"], 0);
+
+    let (a, b) = (day_file(lake.path(), FROM), day_file(lake.path(), "2024-01-08"));
+    let swap = lake.path().join("swap");
+    std::fs::rename(&a, &swap).unwrap();
+    std::fs::rename(&b, &a).unwrap();
+    std::fs::rename(&swap, &b).unwrap();
+    let found = verify(lake.path(), &["--from", FROM, "--to", "2024-01-08"], 5);
+    let paths: Vec<&str> = found["differences"].as_array().unwrap().iter().map(|difference| difference["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["05", "06", "08"].map(|day| format!("settlements/pay_date=2024-01-{day}/m1.parquet")));
+}
+
+#[test]
+fn neither_command_leaves_a_trace() {
+    let lake = lake();
+    let before = files(lake.path());
+    status(lake.path(), &[], 0);
+    verify(lake.path(), &[], 0);
+    assert_eq!(files(lake.path()), before);
+}
