@@ -48,7 +48,7 @@ pub async fn verify(lake: &Lake, scope: &Scope) -> Result<Verified, LakeError> {
             .await?;
         let missing = range.into_iter().flat_map(Range::days).filter(|date| !dates.contains(date));
         found.extend(missing.flat_map(|date| differences(&key(date), vec!["it is missing".into()])));
-        found.sort_by(|a, b| a.pay_date.cmp(&b.pay_date));
+        found.sort_by_key(|a| a.pay_date);
         verified.checked += dates.len() as u64;
         verified.differences.append(&mut found);
     }

@@ -63,7 +63,7 @@ async fn days_land_under_their_keys(dest: Dest) {
 
 async fn a_replaced_day_is_kept(dest: Dest) {
     let (old, new) = (row("20240105", &[]), row("20240105", &[("FEE", "231")]));
-    let api = one_after_another(vec![answer(&[old.clone()]), answer(&[new]), answer(&[old])]);
+    let api = one_after_another(vec![answer(std::slice::from_ref(&old)), answer(&[new]), answer(&[old])]);
     fetch(&api, &dest, &["--refetch", "all"]).exits(0);
     let before = dest.get(FILE).await;
     let result = fetch(&api, &dest, &["--refetch", "all"]).exits(0).result();
@@ -129,7 +129,7 @@ async fn rejects_are_kept(dest: Dest) {
     let api = one_after_another(vec![answer(&[row("20240105", &[("FEE", r#""x""#)])])]);
     let ran = fetch(&api, &dest, &[]).exits(5);
     let name = format!("rejects/pay_date={DAY}/m1-{}.jsonl", ran.result()["run_id"].as_str().unwrap());
-    assert_eq!(dest.names().await, [name.clone()]);
+    assert_eq!(dest.names().await, [name.as_str()]);
     assert!(String::from_utf8(dest.get(&name).await).unwrap().contains("\"position\":1"));
 }
 

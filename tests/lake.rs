@@ -100,6 +100,16 @@ fn an_unchanged_day_is_not_written_whatever_the_order_of_its_rows() {
 }
 
 #[test]
+fn a_pair_of_equal_rows_for_another_pair_is_a_change() {
+    let pair = |id: &str| vec![row("20240105", &[("TRXID", id)]); 2];
+    let api = in_turn(vec![answer(&pair(r#""A""#)), answer(&pair(r#""B""#))]);
+    let lake = tempfile::tempdir().unwrap();
+    again(&api, lake.path()).exits(0);
+    let result = again(&api, lake.path()).exits(0).result();
+    assert_eq!((&result["restated"][0]["added"], &result["restated"][0]["removed"]), (&2.into(), &2.into()));
+}
+
+#[test]
 fn a_restated_day_is_replaced_kept_and_reported() {
     let day = "20240105";
     let same = row(day, &[]);

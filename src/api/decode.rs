@@ -171,22 +171,22 @@ impl TextReader {
 
 /// Appends a block of UTF-8, holding back a sequence that it ends inside; the offset of what is not UTF-8.
 fn append_utf8(block: &[u8], partial: &mut Vec<u8>, begun: &mut bool, out: &mut Vec<u8>) -> Result<(), usize> {
-    let begin = out.len();
+    let start = out.len();
     let held = partial.len();
     out.append(partial);
     out.extend_from_slice(block);
-    let error = std::str::from_utf8(&out[begin..]).err();
-    let rest = error.map(|error| out.split_off(begin + error.valid_up_to())).unwrap_or_default();
+    let error = std::str::from_utf8(&out[start..]).err();
+    let rest = error.map(|error| out.split_off(start + error.valid_up_to())).unwrap_or_default();
     let valid = out.len();
-    if !*begun && valid > begin {
+    if !*begun && valid > start {
         *begun = true;
-        if out[begin..].starts_with("\u{FEFF}".as_bytes()) {
-            out.drain(begin..begin + '\u{FEFF}'.len_utf8());
+        if out[start..].starts_with("\u{FEFF}".as_bytes()) {
+            out.drain(start..start + '\u{FEFF}'.len_utf8());
         }
     }
     let Some(error) = error else { return Ok(()) };
     if error.error_len().is_some() || block.is_empty() {
-        return Err((valid - begin).saturating_sub(held));
+        return Err((valid - start).saturating_sub(held));
     }
     *partial = rest;
     Ok(())
