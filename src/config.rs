@@ -5,9 +5,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, Utc};
 use reqwest::Url;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -267,6 +268,7 @@ impl ApiSettings {
             retries: self.retries,
             rate_limit: self.rate_limit,
             max_answer_bytes: self.max_answer_mib.saturating_mul(1 << 20),
+            clock: Arc::new(Utc::now),
         }
     }
 }

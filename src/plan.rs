@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use crate::lake::record::{DayRecord, State};
+use crate::lake::record::{DayRecord, State, seoul_date};
 
 /// Which days a run asks for again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
@@ -79,31 +79,96 @@ impl Range {
     }
 }
 
-/// Plans a range.
-#[must_use]
-pub fn plan(range: Range, stored: &BTreeMap<NaiveDate, Stored>, refetch: Refetch) -> Vec<PlannedDay> {
-    range
-        .days()
-        .map(|pay_date| {
-            let (action, reason) = decide(stored.get(&pay_date), refetch);
-            PlannedDay { pay_date, action, reason }
-        })
-        .collect()
+/// What decides about a day that the lake holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A range that somebody named.
+    Backfill(Refetch),
+    /// The daily job.
+    Sync(Daily),
 }
 
-fn decide(stored: Option<&Stored>, refetch: Refetch) -> (Action, String) {
+/// What the daily job goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Daily {
+    /// The date in Seoul.
+    pub today: NaiveDate,
+    /// Closed days up to this old are asked for again, once a day, for restatements.
+    pub lookback_days: u32,
+    /// Days that are still open this long after their pay date are no longer asked for.
+    pub settle_window_days: u32,
+}
+
+impl Daily {
+    /// Whether a pay date lies more than `days` before today.
+    fn is_older(self, pay_date: NaiveDate, days: u32) -> bool {
+        (self.today - pay_date).num_days() > i64::from(days)
+    }
+}
+
+impl Mode {
+    /// Whether the plan needs what the files say, or only which there are.
+    #[must_use]
+    pub fn reads_records(self) -> bool {
+        self != Self::Backfill(Refetch::Missing)
+    }
+}
+
+/// Plans a range. The daily job begins with the first day that there is something to do about.
+#[must_use]
+pub fn plan(range: Range, stored: &BTreeMap<NaiveDate, Stored>, mode: Mode) -> Vec<PlannedDay> {
+    let days = range.days().map(|pay_date| {
+        let (action, reason) = match mode {
+            Mode::Backfill(refetch) => backfill(stored.get(&pay_date), refetch),
+            Mode::Sync(daily) => sync(stored.get(&pay_date), pay_date, daily),
+        };
+        PlannedDay { pay_date, action, reason }
+    });
+    match mode {
+        Mode::Backfill(_) => days.collect(),
+        Mode::Sync(daily) => {
+            let settled = |day: &PlannedDay| day.action == Action::Skip && daily.is_older(day.pay_date, daily.lookback_days);
+            days.skip_while(settled).collect()
+        }
+    }
+}
+
+fn backfill(stored: Option<&Stored>, refetch: Refetch) -> (Action, String) {
     match (stored, refetch) {
         (None, _) => (Action::Fetch, "missing".into()),
         (Some(_), Refetch::Missing) => (Action::Skip, "in the lake".into()),
         (Some(_), Refetch::All) => (Action::Fetch, "every day is asked for".into()),
-        (Some(Stored::File), Refetch::Open) => (Action::Fetch, "its record was not read".into()),
-        (Some(Stored::Unreadable(why)), Refetch::Open) => (Action::Fetch, format!("its file cannot be read: {why}")),
-        (Some(Stored::Record(record)), Refetch::Open) => match record.state {
-            State::Closed => (Action::Skip, "closed".into()),
-            State::Open => {
-                let reasons: Vec<String> = record.open_because.iter().map(ToString::to_string).collect();
-                (Action::Fetch, format!("open: {}", reasons.join(", ")))
-            }
-        },
+        (Some(stored), Refetch::Open) => unless_closed(stored).unwrap_or((Action::Skip, "closed".into())),
     }
+}
+
+fn sync(stored: Option<&Stored>, pay_date: NaiveDate, daily: Daily) -> (Action, String) {
+    let Some(stored) = stored else { return (Action::Fetch, "missing".into()) };
+    let Some(wanted) = unless_closed(stored) else {
+        let asked_today = matches!(stored, Stored::Record(record) if seoul_date(record.extracted_at) >= daily.today);
+        return if !daily.is_older(pay_date, daily.lookback_days) && !asked_today {
+            (Action::Fetch, "closed, and looked at again for a restatement".into())
+        } else {
+            (Action::Skip, "closed".into())
+        };
+    };
+    if matches!(stored, Stored::Record(_)) && daily.is_older(pay_date, daily.settle_window_days) {
+        let waited = daily.settle_window_days;
+        return (Action::Skip, format!("overdue: {}, more than {waited} days after its pay date; backfill asks for it", wanted.1));
+    }
+    wanted
+}
+
+/// Why a day is asked for again; nothing where it is closed.
+fn unless_closed(stored: &Stored) -> Option<(Action, String)> {
+    let reason = match stored {
+        Stored::File => "its record was not read".into(),
+        Stored::Unreadable(why) => format!("its file cannot be read: {why}"),
+        Stored::Record(record) if record.state == State::Closed => return None,
+        Stored::Record(record) => {
+            let reasons: Vec<String> = record.open_because.iter().map(ToString::to_string).collect();
+            format!("open: {}", reasons.join(", "))
+        }
+    };
+    Some((Action::Fetch, reason))
 }

@@ -14,7 +14,7 @@ use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::record::{DayRecord, Environment};
 use crate::lake::store::{Lake, StoredDay, records};
-use crate::plan::{Action, PlannedDay, Range, Refetch, Stored, plan};
+use crate::plan::{Action, Mode, PlannedDay, Range, Stored, plan};
 use crate::result::{Dates, Failure, Kind, MerchantTally, Restated, RunResult, Stopped, Tally, judge};
 use crate::settlement::columns::fingerprint;
 
@@ -33,10 +33,12 @@ pub struct RunConfig {
     pub run_id: String,
     /// The lake's root, for the result.
     pub dest: String,
-    /// The days.
-    pub range: Range,
-    /// Which of them to ask for again.
-    pub refetch: Refetch,
+    /// The first day; none for the lake's first day of the merchant.
+    pub from: Option<NaiveDate>,
+    /// The last day.
+    pub to: NaiveDate,
+    /// What decides about each of them.
+    pub mode: Mode,
     /// Days in flight.
     pub concurrency: usize,
     /// How days are extracted.
@@ -87,6 +89,9 @@ pub enum PlanError {
         /// A file that says so.
         object: String,
     },
+    /// The daily job does not know where to begin.
+    #[error("the lake holds no day of merchant {0} yet: say with --since which pay date to begin with")]
+    Since(String),
     /// A planned day's file has another schema.
     #[error(
         "{object} was written with schema {found}, and this version writes {}: engines would misread a table of both; choose another --dest",
@@ -105,7 +110,7 @@ impl PlanError {
     #[must_use]
     pub fn stopped(&self) -> Stopped {
         match self {
-            Self::Environment { .. } => Stopped::Settings,
+            Self::Environment { .. } | Self::Since(_) => Stopped::Settings,
             Self::Lake(_) | Self::Schema { .. } => Stopped::Lake,
         }
     }
@@ -113,6 +118,7 @@ impl PlanError {
 
 /// What the lake has of a merchant, as far as a plan needs it.
 pub struct LakeState {
+    range: Range,
     stored: BTreeMap<NaiveDate, Stored>,
     /// Files of the merchant whose records were not read.
     unread: Vec<DayKey>,
@@ -124,18 +130,24 @@ pub struct LakeState {
 /// # Errors
 /// Where the lake cannot be read, or holds what the run must not mix with.
 pub async fn read_state(lake: Option<&Lake>, merchant: &MerchantName, config: &RunConfig) -> Result<LakeState, PlanError> {
-    let mut state = LakeState { stored: BTreeMap::new(), unread: Vec::new(), proven: false };
+    let days = match lake {
+        Some(lake) => lake.days().await?,
+        None => Vec::new(),
+    };
+    let first = || days.iter().find(|day| day.key.merchant == *merchant).map(|day| day.key.pay_date);
+    let from = config.from.or_else(first).ok_or_else(|| PlanError::Since(merchant.api_id()))?;
+    let range = Range { from, to: config.to.max(from) };
+    let mut state = LakeState { range, stored: BTreeMap::new(), unread: Vec::new(), proven: false };
     let Some(lake) = lake else { return Ok(state) };
-    let days = lake.days().await?;
     let mut wanted = Vec::new();
     for StoredDay { key, .. } in &days {
         if key.merchant != *merchant {
             continue;
         }
-        if config.range.contains(key.pay_date) && config.refetch != Refetch::Missing {
+        if range.contains(key.pay_date) && config.mode.reads_records() {
             wanted.push(key.clone());
         } else {
-            if config.range.contains(key.pay_date) {
+            if range.contains(key.pay_date) {
                 state.stored.insert(key.pay_date, Stored::File);
             }
             state.unread.push(key.clone());
@@ -146,7 +158,7 @@ pub async fn read_state(lake: Option<&Lake>, merchant: &MerchantName, config: &R
     for (key, record) in records(lake, wanted.into_iter().chain(witness).collect()).await {
         let stored = match record {
             Ok(Some(record)) => {
-                admit(&key, &record, config)?;
+                admit(&key, &record, range, config.policy.environment)?;
                 state.proven |= record.rows > 0 && key.merchant == *merchant;
                 Stored::Record(Box::new(record))
             }
@@ -154,20 +166,19 @@ pub async fn read_state(lake: Option<&Lake>, merchant: &MerchantName, config: &R
             Err(LakeError::Record { reason, .. }) => Stored::Unreadable(reason),
             Err(error) => return Err(error.into()),
         };
-        if key.merchant == *merchant && config.range.contains(key.pay_date) {
+        if key.merchant == *merchant && range.contains(key.pay_date) {
             state.stored.insert(key.pay_date, stored);
         }
     }
     Ok(state)
 }
 
-fn admit(key: &DayKey, record: &DayRecord, config: &RunConfig) -> Result<(), PlanError> {
+fn admit(key: &DayKey, record: &DayRecord, range: Range, asked: Environment) -> Result<(), PlanError> {
     let object = key.settlement().to_string();
-    let asked = config.policy.environment;
     if record.environment != asked {
         return Err(PlanError::Environment { found: record.environment, asked, object });
     }
-    if config.range.contains(key.pay_date) && record.schema_fingerprint != fingerprint() {
+    if range.contains(key.pay_date) && record.schema_fingerprint != fingerprint() {
         return Err(PlanError::Schema { object, found: record.schema_fingerprint.clone() });
     }
     Ok(())
@@ -176,8 +187,8 @@ fn admit(key: &DayKey, record: &DayRecord, config: &RunConfig) -> Result<(), Pla
 impl LakeState {
     /// The plan for the run's range.
     #[must_use]
-    pub fn plan(&self, config: &RunConfig) -> Vec<PlannedDay> {
-        plan(config.range, &self.stored, config.refetch)
+    pub fn plan(&self, mode: Mode) -> Vec<PlannedDay> {
+        plan(self.range, &self.stored, mode)
     }
 
     /// Whether the lake holds a day of the merchant that has rows; looks on where the plan's own
@@ -215,13 +226,14 @@ pub async fn run(
     let planned = async {
         let state = read_state(Some(lake), merchant, config).await?;
         let folder = lake.begin(&config.run_id)?;
-        let plan = state.plan(config);
+        let plan = state.plan(config.mode);
         let asks = plan.iter().any(|day| day.action == Action::Fetch);
         let proven = asks && state.prove(lake).await?;
         Ok((plan, proven, folder))
     };
     match planned.await {
         Ok((plan, proven, _folder)) => {
+            report.range = plan.first().zip(plan.last()).map(|(first, last)| Range { from: first.pay_date, to: last.pay_date });
             let extractor = Extractor::new(client, lake, merchant.clone(), config.policy.clone(), config.run_id.clone(), proven);
             walk(&extractor, &plan, config, observer, signals.clone(), &mut report).await;
             if report.asked > 0 && report.tally.rows == 0 {
@@ -341,6 +353,8 @@ impl Breaker {
 struct Report<'a> {
     config: &'a RunConfig,
     merchant_id: String,
+    /// The days planned.
+    range: Option<Range>,
     tally: Tally,
     failures: Vec<Failure>,
     restated: Vec<Restated>,
@@ -352,10 +366,12 @@ struct Report<'a> {
 
 impl<'a> Report<'a> {
     fn new(config: &'a RunConfig, merchant_id: &str) -> Self {
-        let dates = Dates { planned: config.range.len(), ..Dates::default() };
+        let range = config.from.map(|from| Range { from, to: config.to.max(from) });
+        let dates = Dates { planned: range.map_or(0, Range::len), ..Dates::default() };
         Self {
             config,
             merchant_id: merchant_id.to_owned(),
+            range,
             tally: Tally { dates, ..Tally::default() },
             failures: Vec::new(),
             restated: Vec::new(),
@@ -410,8 +426,8 @@ impl<'a> Report<'a> {
             run_id: self.config.run_id.clone(),
             status,
             exit_code,
-            from: Some(self.config.range.from),
-            to: Some(self.config.range.to),
+            from: self.range.map(|range| range.from),
+            to: self.range.map(|range| range.to),
             dest: self.config.dest.clone(),
             merchants: vec![MerchantTally { merchant_id: self.merchant_id, tally: self.tally.clone() }],
             tally: self.tally,

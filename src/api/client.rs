@@ -27,8 +27,11 @@ pub struct Credentials {
     pub key: SecretString,
 }
 
+/// Tells the time: what decides whether a pay date had passed when it was asked for.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
 /// How the API is asked.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ClientConfig {
     /// The API's root.
     pub base_url: Url,
@@ -42,6 +45,8 @@ pub struct ClientConfig {
     pub rate_limit: u32,
     /// The largest answer taken, decompressed.
     pub max_answer_bytes: u64,
+    /// The time.
+    pub clock: Clock,
 }
 
 /// How often the API was asked.
@@ -246,7 +251,7 @@ impl Client {
         headers.insert("token", token.header());
         headers.insert(ACCEPT_ENCODING, reqwest::header::HeaderValue::from_static("gzip"));
         let response = self.post("api/settlement", headers, &body).await?;
-        let arrived = Utc::now();
+        let arrived = (self.config.clock)();
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         if let Some(encoding) = header(CONTENT_ENCODING.as_str()).map(str::trim)
             && !["gzip", "x-gzip", "identity", ""].contains(&encoding.to_ascii_lowercase().as_str())

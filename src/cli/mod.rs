@@ -2,6 +2,7 @@
 
 mod backfill;
 mod check;
+mod fetch;
 mod lookup;
 mod options;
 mod output;
@@ -10,6 +11,7 @@ mod schema;
 mod session;
 mod simulate;
 mod status;
+mod sync;
 mod telemetry;
 mod verify;
 
@@ -41,6 +43,8 @@ Exit codes: 0 success, 2 usage or settings, 3 partial, 4 credentials refused, 5 
 enum Command {
     /// Fetch a range of pay dates into the lake
     Backfill(backfill::BackfillArgs),
+    /// Bring the lake up to today: the daily job
+    Sync(sync::SyncArgs),
     /// Check settings, token, one settlement call and the lake, a line each
     Check(check::CheckArgs),
     /// Print one pay date's rows, without a lake
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
     let code = runtime.block_on(async {
         match cli.command {
             Command::Backfill(args) => args.run(&cli.global).await,
+            Command::Sync(args) => args.run(&cli.global).await,
             Command::Check(args) => args.run(&cli.global).await,
             Command::Lookup(args) => args.run(&cli.global).await,
             Command::Status(args) => args.run(&cli.global).await,

@@ -7,7 +7,6 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use crate::config::{Env, RawSettings, names};
 use crate::extract::BadRows;
-use crate::plan::Refetch;
 use crate::simulator::SimulatorArgs;
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -98,9 +97,6 @@ pub(super) struct LakeArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Run")]
 pub(super) struct RunArgs {
-    /// Which days to ask for: missing or not closed, only missing, or all [default: open]
-    #[arg(long, value_name = "WHICH")]
-    pub(super) refetch: Option<Refetch>,
     /// Days in flight [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) concurrency: Option<u16>,
@@ -159,7 +155,6 @@ impl RunArgs {
     /// The settings these flags give, over `settings`.
     pub(super) fn over(&self, settings: RawSettings) -> RawSettings {
         RawSettings {
-            refetch: self.refetch,
             concurrency: self.concurrency,
             bad_rows: self.bad_rows,
             allow_empty_replacement: self.allow_empty_replacement.then_some(true),

@@ -62,10 +62,11 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
     let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    if code == 2 && arguments.iter().any(|argument| argument == "backfill") {
+    let run = ["backfill", "sync"].into_iter().find(|name| arguments.iter().any(|argument| argument == name));
+    if let Some(command) = run.filter(|_| code == 2) {
         let first = error.to_string();
         let message = first.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let result = RunResult::not_begun("backfill", None, None, Stopped::Settings, message);
+        let result = RunResult::not_begun(command, None, None, Stopped::Settings, message);
         let json = serde_json::to_string(&result).unwrap_or_default();
         if let Some(path) = result_file(&arguments) {
             save(&path, &json);

@@ -137,10 +137,10 @@ def refused(bucket, within=60, **env):
     assert (run.result["requests"], run.result["token_requests"]) == (0, 0)
     assert run.result["dates"]["not_attempted"] == run.result["dates"]["planned"] == 29
     message = run.result["error"]
-    assert dest in message, "the message names the destination"
     assert message in run.stderr
     assert rgw.SECRET_KEY not in run.stdout + run.stderr
     assert run.seconds < within, run
+    assert dest in message, "the message names the destination"
     return message
 
 

@@ -1,0 +1,131 @@
+//! What the commands that fetch days into the lake share: from settings to the result.
+
+use chrono::NaiveDate;
+use clap::Args;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::api::client::chain;
+use crate::config::{self, ApiSettings, ConfigError, RawSettings, defaults};
+use crate::extract::Policy;
+use crate::lake::destination::Destination;
+use crate::lake::store::Lake;
+use crate::plan::{Action, Mode, PlannedDay, Range};
+use crate::result::{RunResult, Stopped};
+use crate::run::{self, RunConfig};
+
+use super::options::{ApiArgs, GlobalArgs, LakeArgs, OutputArgs, OutputFormat, RunArgs};
+use super::output;
+use super::progress::Progress;
+use super::session::{Session, signals};
+
+#[derive(Debug, Args)]
+pub(super) struct FetchArgs {
+    #[command(flatten)]
+    lake: LakeArgs,
+    #[command(flatten)]
+    api: ApiArgs,
+    #[command(flatten)]
+    run: RunArgs,
+    /// Print what would be done for each day and why; ask and write nothing
+    #[arg(long, help_heading = "Run")]
+    dry_run: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Which days a command wants.
+pub(super) struct Wanted {
+    /// None: from the lake's first day on.
+    pub(super) from: Option<NaiveDate>,
+    pub(super) to: NaiveDate,
+    /// None: a backfill as the settings have it.
+    pub(super) mode: Option<Mode>,
+}
+
+struct Settings {
+    raw: RawSettings,
+    api: ApiSettings,
+    dest: Destination,
+}
+
+impl FetchArgs {
+    /// Runs `command` for the days wanted, and reports them where they cannot be told.
+    pub(super) async fn run(&self, command: &'static str, wanted: Result<Wanted, ConfigError>, global: &GlobalArgs) -> u8 {
+        let range = wanted.as_ref().ok().and_then(|wanted| wanted.from.map(|from| Range { from, to: wanted.to }));
+        let settings = wanted.and_then(|wanted| Ok((wanted, self.settings(global)?)));
+        let (Wanted { from, to, mode }, Settings { raw, api, dest }) = match settings {
+            Ok(settings) => settings,
+            Err(error) => return output::refused(command, range, self.lake.dest.as_deref(), &error, &self.output),
+        };
+        let shown = dest.to_string();
+        let failed = |stopped, message| output::result(&RunResult::not_begun(command, range, Some(&shown), stopped, message), &self.output);
+        let session = match Session::open(api).await {
+            Ok(session) => session,
+            Err(message) => return failed(Stopped::Internal, message),
+        };
+        let config = RunConfig {
+            command,
+            run_id: Uuid::now_v7().to_string(),
+            dest: shown.clone(),
+            from,
+            to,
+            mode: mode.unwrap_or(Mode::Backfill(raw.refetch.unwrap_or_default())),
+            concurrency: raw.concurrency.unwrap_or(defaults::CONCURRENCY).into(),
+            policy: Policy {
+                environment: session.environment,
+                source_url: session.source_url.clone(),
+                empty_codes: session.empty_codes.clone(),
+                bad_rows: raw.bad_rows.unwrap_or_default(),
+                allow_empty_replacement: raw.allow_empty_replacement.unwrap_or_default(),
+            },
+        };
+        let lake = match Lake::open(&dest, self.dry_run) {
+            Ok(lake) => lake,
+            Err(error) => return failed(Stopped::Lake, chain(&error)),
+        };
+        let Some(lake) = lake.as_ref().filter(|_| !self.dry_run) else {
+            return match run::read_state(lake.as_ref(), &session.merchant, &config).await {
+                Ok(state) => self.print_plan(&state.plan(config.mode), session.client.api_id(), &config),
+                Err(error) => failed(error.stopped(), chain(&error)),
+            };
+        };
+        let progress = Progress::new(global.quiet);
+        let result = run::run(&session.client, lake, &session.merchant, &config, &progress, signals()).await;
+        Progress::finish();
+        output::result(&result, &self.output)
+    }
+
+    fn settings(&self, global: &GlobalArgs) -> Result<Settings, ConfigError> {
+        let flags = RawSettings { dest: self.lake.dest.clone(), ..self.run.over(self.api.settings()) };
+        let raw = flags.over_file(global.config.as_deref())?;
+        let dest = config::destination(&raw)?;
+        let api = ApiSettings::new(&raw, &self.api.simulator)?;
+        Ok(Settings { raw, api, dest })
+    }
+
+    fn print_plan(&self, plan: &[PlannedDay], merchant_id: &str, config: &RunConfig) -> u8 {
+        let word = |action| if action == Action::Fetch { "fetch" } else { "skip" };
+        let asked = plan.iter().filter(|day| day.action == Action::Fetch).count();
+        match self.output.format() {
+            OutputFormat::Json => {
+                let days: Vec<_> = plan
+                    .iter()
+                    .map(|day| json!({ "merchant_id": merchant_id, "pay_date": day.pay_date, "action": word(day.action), "reason": day.reason }))
+                    .collect();
+                let (from, to) = (plan.first().map(|day| day.pay_date), plan.last().map(|day| day.pay_date));
+                output::line(json!({
+                    "command": config.command, "dry_run": true, "status": "success", "exit_code": 0, "from": from, "to": to, "dest": config.dest,
+                    "dates": { "planned": plan.len(), "fetch": asked, "skip": plan.len() - asked }, "days": days,
+                }));
+            }
+            OutputFormat::Text => {
+                for day in plan {
+                    output::line(format_args!("{} {:5} {}", day.pay_date, word(day.action), day.reason));
+                }
+                output::line(format_args!("{asked} of {} days would be asked for", plan.len()));
+            }
+        }
+        0
+    }
+}

@@ -1,0 +1,192 @@
+//! The daily job, with the clock moved on day by day.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
+use cookiepay_etl::api::client::{Client, ClientConfig, Credentials};
+use cookiepay_etl::extract::{BadRows, Policy};
+use cookiepay_etl::lake::destination::Destination;
+use cookiepay_etl::lake::layout::MerchantName;
+use cookiepay_etl::lake::record::Environment;
+use cookiepay_etl::lake::store::Lake;
+use cookiepay_etl::plan::{Daily, Mode};
+use cookiepay_etl::result::RunResult;
+use cookiepay_etl::run::{DayOutcome, Observer, RunConfig, run};
+use cookiepay_etl::simulator::{Options, Simulator, SimulatorArgs, restated_on};
+use support::api::{Api, Reply, answer, row};
+use support::lake::{files, rows};
+use support::{KEY, binary, finish};
+use tokio::sync::watch;
+
+const MERCHANT: &str = "simulator";
+
+struct Unseen;
+
+impl Observer for Unseen {
+    fn planned(&self, _: u64) {}
+    fn day(&self, _: &DayOutcome) {}
+}
+
+fn date(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// A simulator whose today is `today`.
+async fn simulator(seed: u64, today: NaiveDate) -> Simulator {
+    let args =
+        SimulatorArgs { sim_seed: Some(seed), sim_today: Some(today.to_string()), sim_rows: Some("6".into()), ..SimulatorArgs::default() };
+    Simulator::start(Options::try_from(&args).unwrap(), ([127, 0, 0, 1], 0).into()).await.unwrap()
+}
+
+/// A `sync` at noon in Seoul of `today`.
+async fn sync(simulator: &Simulator, lake: &Path, since: NaiveDate, today: NaiveDate) -> RunResult {
+    let noon_in_seoul = today.and_time(NaiveTime::MIN).and_utc() + TimeDelta::hours(3);
+    let (id, key) = simulator.credentials();
+    let config = ClientConfig {
+        base_url: simulator.base_url().parse().unwrap(),
+        timeout: Duration::from_secs(10),
+        connect_timeout: Duration::from_secs(3),
+        retries: 2,
+        rate_limit: 0,
+        max_answer_bytes: 1 << 20,
+        clock: Arc::new(move || noon_in_seoul),
+    };
+    let client = Client::new(config, Credentials { api_id: id.to_owned(), key: key.to_owned().into() }).unwrap();
+    let dest = Destination::parse(lake.to_str().unwrap()).unwrap();
+    let lake = Lake::open(&dest, false).unwrap().unwrap();
+    let config = RunConfig {
+        command: "sync",
+        run_id: uuid::Uuid::now_v7().to_string(),
+        dest: dest.to_string(),
+        from: Some(since),
+        to: today + Days::new(7),
+        mode: Mode::Sync(Daily { today, lookback_days: 21, settle_window_days: 60 }),
+        concurrency: 4,
+        policy: Policy {
+            environment: Environment::Simulator,
+            source_url: "embedded simulator".into(),
+            empty_codes: vec!["E008".into()],
+            bad_rows: BadRows::Fail,
+            allow_empty_replacement: false,
+        },
+    };
+    let (_quiet, signals) = watch::channel(None);
+    run(&client, &lake, &MerchantName::new(id).unwrap(), &config, &Unseen, signals).await
+}
+
+/// What the simulator would answer for a day, and what the lake holds: transaction, status, amount
+/// and payout status of each row.
+async fn served(http: &reqwest::Client, simulator: &Simulator, day: NaiveDate) -> Vec<[String; 4]> {
+    let url = format!("{}/_simulator/rows?date={day}&merchant={MERCHANT}", simulator.base_url());
+    let answer: serde_json::Value = serde_json::from_slice(&http.get(url).send().await.unwrap().bytes().await.unwrap()).unwrap();
+    let text = |row: &serde_json::Value, field: &str| row[field].as_str().unwrap().to_owned();
+    let rows = answer["DATA"].as_array().cloned().unwrap_or_default();
+    rows.iter().map(|row| ["TRXID", "PAYMENTSTATUS", "AUTHAMT", "STATUS_CD"].map(|field| text(row, field))).collect()
+}
+
+fn landed(lake: &Path, day: NaiveDate) -> Vec<[String; 4]> {
+    let path = lake.join(format!("settlements/pay_date={day}/{MERCHANT}.parquet"));
+    let columns = ["transaction_id", "payment_status", "auth_amount", "payoff_status"];
+    rows(&path).iter().map(|row| columns.map(|column| row[column].trim_end_matches(".00").to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quarter_followed_day_by_day_is_always_what_the_api_has() {
+    let lake = tempfile::tempdir().unwrap();
+    let since = date("2024-01-01");
+    let last = since + Days::new(90);
+    let http = reqwest::Client::new();
+    let restated = |seed: u64| -> Vec<NaiveDate> {
+        since.iter_days().take(91).filter(|day| restated_on(seed, MERCHANT, *day).is_some_and(|on| on <= last)).collect()
+    };
+    // few days are restated: a seed with which some of these are
+    let seed = (1..).find(|seed| restated(*seed).len() >= 3).unwrap();
+    let mut reported = BTreeSet::new();
+    for today in since.iter_days().take(91) {
+        let simulator = simulator(seed, today).await;
+        let result = sync(&simulator, lake.path(), since, today).await;
+        assert_eq!(result.exit_code, 0, "{today}: {result:?}");
+        reported.extend(result.restated.iter().map(|day| day.pay_date));
+        // older days no longer change; they are all looked at on the last day
+        let from = if today == last { since } else { since.max(today - Days::new(24)) };
+        for day in from.iter_days().take_while(|day| *day <= today + Days::new(7)) {
+            assert_eq!(landed(lake.path(), day), served(&http, &simulator, day).await, "{day}, as of {today}");
+        }
+        let again = sync(&simulator, lake.path(), since, today).await;
+        assert_eq!((again.exit_code, again.tally.dates.published), (0, 0), "{today}: {again:?}");
+        simulator.stop().await;
+    }
+    let history = files(lake.path());
+    for day in restated(seed) {
+        assert!(reported.contains(&day), "{day} was not reported");
+        assert!(history.iter().any(|file| file.starts_with(&format!("history/pay_date={day}/"))), "{day} is not kept");
+    }
+}
+
+fn sync_command(api: &Api, lake: &Path, more: &[&str]) -> support::Ran {
+    let mut command = binary();
+    command.args(["sync", "--base-url", &api.url, "--api-id", "m1", "--rate-limit", "0", "--dest"]).arg(lake).args(more);
+    finish(command.env("COOKIEPAY_API_KEY", KEY))
+}
+
+/// Pay dates in Seoul, from so many days before today to so many after.
+fn days(before: u64, after: u64) -> (NaiveDate, Vec<String>) {
+    let today = (chrono::Utc::now() + TimeDelta::hours(9)).date_naive();
+    let first = today - Days::new(before);
+    (first, first.iter_days().take(usize::try_from(before + after + 1).unwrap()).map(|day| day.format("%Y%m%d").to_string()).collect())
+}
+
+fn asked(api: &Api) -> Vec<String> {
+    let mut dates: Vec<String> = api.settlements().iter().map(|request| request.date().to_owned()).collect();
+    dates.sort();
+    dates
+}
+
+#[test]
+fn an_empty_lake_is_asked_where_to_begin() {
+    let (api, lake) = (Api::new(|request| Reply::json(answer(&[row(request.date(), &[])]))), tempfile::tempdir().unwrap());
+    let ran = sync_command(&api, lake.path(), &[]).exits(2);
+    assert!(ran.stderr.contains("--since"), "{ran:?}");
+    assert_eq!(api.tokens(), 0);
+}
+
+#[test]
+fn a_second_sync_asks_only_for_what_is_open() {
+    let api = Api::new(|request| Reply::json(answer(&[row(request.date(), &[])])));
+    let lake = tempfile::tempdir().unwrap();
+    let (first, all) = days(20, 7);
+    sync_command(&api, lake.path(), &["--since", &first.to_string()]).exits(0);
+    assert_eq!(asked(&api), all);
+    let ran = sync_command(&api, lake.path(), &["-q"]).exits(0);
+    assert_eq!(asked(&api)[..].len(), all.len() + 8, "today and the seven days after it are open");
+    assert_eq!(ran.stderr, "");
+    assert_eq!(ran.result()["command"], "sync");
+}
+
+#[test]
+fn days_open_for_too_long_are_left_to_a_backfill() {
+    let api = Api::new(|request| Reply::json(answer(&[row(request.date(), &[("STATUS_CD", r#""01""#)])])));
+    let lake = tempfile::tempdir().unwrap();
+    let (first, all) = days(10, 0);
+    let since = first.to_string();
+    let ahead = ["--since", &since, "--ahead", "0"];
+    sync_command(&api, lake.path(), &ahead).exits(0);
+    assert_eq!(asked(&api).len(), all.len());
+    let plan = sync_command(&api, lake.path(), &[&ahead[..], &["--settle-window", "4", "--dry-run"]].concat()).exits(0).result();
+    let fetched: Vec<&str> = plan["days"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|day| day["action"] == "fetch")
+        .map(|day| day["pay_date"].as_str().unwrap())
+        .collect();
+    assert_eq!(fetched.len(), 5, "{plan}");
+    assert!(plan["days"][0]["reason"].as_str().unwrap().contains("overdue"), "{plan}");
+}
