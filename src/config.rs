@@ -129,6 +129,8 @@ pub struct RawSettings {
     pub bad_rows: Option<BadRows>,
     /// Whether an empty answer may replace a day that had rows.
     pub allow_empty_replacement: Option<bool>,
+    /// Whether answers are kept as received.
+    pub keep_raw: Option<bool>,
 }
 
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -167,6 +169,7 @@ impl RawSettings {
             max_answer_mib: self.max_answer_mib.or(file.max_answer_mib),
             bad_rows: self.bad_rows.or(file.bad_rows),
             allow_empty_replacement: self.allow_empty_replacement.or(file.allow_empty_replacement),
+            keep_raw: self.keep_raw.or(file.keep_raw),
         })
     }
 }

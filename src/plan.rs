@@ -153,8 +153,8 @@ fn sync(stored: Option<&Stored>, pay_date: NaiveDate, daily: Daily) -> (Action, 
         };
     };
     if matches!(stored, Stored::Record(_)) && daily.is_older(pay_date, daily.settle_window_days) {
-        let waited = daily.settle_window_days;
-        return (Action::Skip, format!("overdue: {}, more than {waited} days after its pay date; backfill asks for it", wanted.1));
+        let window = daily.settle_window_days;
+        return (Action::Skip, format!("overdue: {}, more than {window} days after its pay date; backfill asks for it", wanted.1));
     }
     wanted
 }

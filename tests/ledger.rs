@@ -134,6 +134,44 @@ fn a_missing_day_and_swapped_days_are_found() {
 }
 
 #[test]
+fn raw_answers_are_kept_as_received_and_verified() {
+    let body = {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzip, answer(&vec![row("20240105", &[]); 3000]).as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    };
+    let reply = Reply::new(200, &[("Content-Type", "application/json; charset=utf-8"), ("Content-Encoding", "gzip")], &body);
+    let api = Api::new(move |_| reply.clone());
+    let lake = tempfile::tempdir().unwrap();
+    finish(backfill(&api, lake.path(), (FROM, FROM)).arg("--keep-raw")).exits(0);
+    let raw: Vec<String> = files(lake.path()).into_iter().filter(|file| file.starts_with("raw/pay_date=2024-01-05/m1-")).collect();
+    assert_eq!(raw.len(), 1, "{raw:?}");
+    let kept = std::fs::read(lake.path().join(&raw[0])).unwrap();
+    // a decoder skips the first frame, which says what the bytes after it are
+    assert_eq!(zstd::decode_all(&kept[..]).unwrap(), body);
+    let length = usize::try_from(u32::from_le_bytes(kept[4..8].try_into().unwrap())).unwrap();
+    let header: Json = serde_json::from_slice(&kept[8..8 + length]).unwrap();
+    assert_eq!((&header["merchant_id"], &header["content_encoding"]), (&"m1".into(), &"gzip".into()));
+    let record = support::lake::record(&day_file(lake.path(), FROM));
+    assert_eq!((&record["raw"]["name"], &header["extracted_at"]), (&raw[0].clone().into(), &record["extracted_at"]));
+    verify(lake.path(), &[], 0);
+    std::fs::write(lake.path().join(&raw[0]), &kept[..kept.len() - 1]).unwrap();
+    assert!(verify(lake.path(), &[], 5)["differences"][0]["what"].as_str().unwrap().contains("not as it was kept"));
+    std::fs::remove_file(lake.path().join(&raw[0])).unwrap();
+    assert!(verify(lake.path(), &[], 5)["differences"][0]["what"].as_str().unwrap().contains("missing"));
+}
+
+#[test]
+fn the_answer_that_refused_a_day_is_kept_too() {
+    let api = Api::answering(answer(&[row("20240105", &[("FEE", r#""x""#)])]));
+    let lake = tempfile::tempdir().unwrap();
+    finish(backfill(&api, lake.path(), (FROM, FROM)).arg("--keep-raw")).exits(5);
+    let kept = files(lake.path());
+    assert_eq!(kept.iter().filter(|file| file.starts_with("raw/")).count(), 1, "{kept:?}");
+    assert!(!lake.path().join(".staging").exists());
+}
+
+#[test]
 fn neither_command_leaves_a_trace() {
     let lake = lake();
     let before = files(lake.path());

@@ -106,6 +106,8 @@ pub(crate) struct PendingAnswer {
     /// When the headers arrived.
     pub(crate) arrived: DateTime<Utc>,
     pub(crate) charset: Charset,
+    pub(crate) content_type: Option<String>,
+    pub(crate) content_encoding: Option<String>,
     /// For what the answer says in its own words.
     pub(crate) redactor: Redactor,
     /// Its largest size taken, in bytes, decompressed.
@@ -261,10 +263,14 @@ impl Client {
         if response.content_length().is_some_and(|length| length > self.config.max_answer_bytes) {
             return Err(ApiError::TooLarge(self.config.max_answer_bytes >> 20));
         }
-        let charset = Charset::from_content_type(header(CONTENT_TYPE.as_str()))?;
+        let content_type = header(CONTENT_TYPE.as_str()).map(str::to_owned);
+        let content_encoding = header(CONTENT_ENCODING.as_str()).map(str::to_owned);
+        let charset = Charset::from_content_type(content_type.as_deref())?;
         Ok(PendingAnswer {
             arrived,
             charset,
+            content_type,
+            content_encoding,
             redactor: self.redactor(Some(token)),
             limit: self.config.max_answer_bytes,
             body: PendingBody { response, timeout: self.config.timeout },

@@ -2,7 +2,7 @@
 //!
 //! Runs on a blocking thread; the network feeds it through [`BodyReader`].
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use bytes::{Buf as _, Bytes};
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
@@ -25,11 +25,13 @@ pub(crate) struct BodyReader {
     events: mpsc::Receiver<BodyEvent>,
     chunk: Bytes,
     ended: bool,
+    /// Gets every byte as it came.
+    tee: Option<Box<dyn Write + Send>>,
 }
 
 impl BodyReader {
-    pub(crate) fn new(events: mpsc::Receiver<BodyEvent>) -> Self {
-        Self { events, chunk: Bytes::new(), ended: false }
+    pub(crate) fn new(events: mpsc::Receiver<BodyEvent>, tee: Option<Box<dyn Write + Send>>) -> Self {
+        Self { events, chunk: Bytes::new(), ended: false, tee }
     }
 }
 
@@ -37,7 +39,12 @@ impl BufRead for BodyReader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.chunk.is_empty() && !self.ended {
             match self.events.blocking_recv() {
-                Some(BodyEvent::Chunk(chunk)) => self.chunk = chunk,
+                Some(BodyEvent::Chunk(chunk)) => {
+                    if let Some(tee) = &mut self.tee {
+                        tee.write_all(&chunk)?;
+                    }
+                    self.chunk = chunk;
+                }
                 Some(BodyEvent::End) => self.ended = true,
                 Some(BodyEvent::Failed(error)) => return Err(io::Error::other(error)),
                 None => return Err(io::ErrorKind::BrokenPipe.into()),

@@ -78,6 +78,7 @@ impl FetchArgs {
                 empty_codes: session.empty_codes.clone(),
                 bad_rows: raw.bad_rows.unwrap_or_default(),
                 allow_empty_replacement: raw.allow_empty_replacement.unwrap_or_default(),
+                keep_raw: raw.keep_raw.unwrap_or_default(),
             },
         };
         let lake = match Lake::open(&dest, self.dry_run) {

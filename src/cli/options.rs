@@ -106,6 +106,9 @@ pub(super) struct RunArgs {
     /// Let an empty answer replace a day that had rows
     #[arg(long)]
     pub(super) allow_empty_replacement: bool,
+    /// Keep each answer as received, under raw/
+    #[arg(long)]
+    pub(super) keep_raw: bool,
 }
 
 /// What a command prints.
@@ -158,6 +161,7 @@ impl RunArgs {
             concurrency: self.concurrency,
             bad_rows: self.bad_rows,
             allow_empty_replacement: self.allow_empty_replacement.then_some(true),
+            keep_raw: self.keep_raw.then_some(true),
             ..settings
         }
     }

@@ -10,6 +10,7 @@ mod read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{NaiveDate, SubsecRound as _};
+use futures::future::OptionFuture;
 use tokio::sync::mpsc;
 
 use crate::api::client::{CallError, Cause, Client, PendingAnswer, chain};
@@ -17,6 +18,7 @@ use crate::api::decode::{BodyReader, TextReader};
 use crate::api::error::{ApiError, Fault};
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
+use crate::lake::raw::RawHeader;
 use crate::lake::record::{DayRecord, Environment, OpenReason, State};
 use crate::lake::staging::{Staged, StagingWriter};
 use crate::lake::store::Lake;
@@ -26,7 +28,7 @@ use crate::settlement::batch::DayContext;
 use crate::settlement::totals::Sums;
 
 pub use read::lookup;
-use read::{Encoded, ReadJob, Trouble};
+use read::{Encoded, RawSink, ReadJob, Trouble};
 
 /// What is done about a row that cannot be read, or is another day's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
@@ -52,6 +54,8 @@ pub struct Policy {
     pub bad_rows: BadRows,
     /// Whether an empty answer may replace a day that had rows.
     pub allow_empty_replacement: bool,
+    /// Whether answers are kept as received.
+    pub keep_raw: bool,
 }
 
 /// Extracts days of one merchant for one run.
@@ -119,6 +123,8 @@ pub struct DayError {
 /// A day read and encoded, not yet published.
 struct ReadDay {
     staged: Staged,
+    /// The answer as received, where it is to be kept.
+    raw: Option<Staged>,
     encoded: Encoded,
 }
 
@@ -152,6 +158,7 @@ impl<'a> Extractor<'a> {
             .await
             .map_err(day_error)?;
         self.warn_of_unknowns(&read.encoded);
+        let read = self.keep_raw(read).await?;
         let attempts = attempts.max(1);
         let day = self.refuse_bad_rows(&key, read, attempts).await?;
         if day.encoded.record.rows > 0 {
@@ -185,31 +192,65 @@ impl<'a> Extractor<'a> {
     async fn read(&self, key: &DayKey, answer: PendingAnswer) -> Result<ReadDay, Cause<Trouble>> {
         let (body, events) = mpsc::channel(16);
         let (chunks, bytes) = mpsc::channel(2);
-        let job = ReadJob {
-            context: DayContext {
-                merchant_id: self.client.api_id().to_owned(),
+        // what the file can hold, so that records and rows agree
+        let extracted_at = answer.arrived.trunc_subsecs(3);
+        let merchant_id = self.client.api_id().to_owned();
+        let (raw, raw_staged) = if self.policy.keep_raw {
+            let header = RawHeader {
+                environment: self.policy.environment,
+                source_url: self.policy.source_url.clone(),
+                merchant_id: merchant_id.clone(),
                 pay_date: key.pay_date,
-                // what the file can hold, so that records and rows agree
-                extracted_at: answer.arrived.trunc_subsecs(3),
-                run_id: self.run_id.clone(),
-            },
+                extracted_at,
+                content_type: answer.content_type,
+                content_encoding: answer.content_encoding,
+            };
+            let name = key.raw(extracted_at, &self.run_id);
+            let (chunks, bytes) = mpsc::channel(2);
+            (Some((name.to_string(), header, chunks)), Some(self.lake.stage(name, &self.run_id, bytes)))
+        } else {
+            (None, None)
+        };
+        let job = ReadJob {
+            context: DayContext { merchant_id, pay_date: key.pay_date, extracted_at, run_id: self.run_id.clone() },
             policy: self.policy.clone(),
             redactor: answer.redactor,
         };
         let (charset, limit) = (answer.charset, answer.limit);
         let reader = tokio::task::spawn_blocking(move || {
-            let text = TextReader::new(BodyReader::new(events), charset, limit)?;
-            job.run(text, StagingWriter::new(chunks))
+            let raw = raw.map(|(name, header, chunks)| RawSink::new(name, &header, StagingWriter::new(chunks))).transpose()?;
+            let body = BodyReader::new(events, raw.as_ref().map(RawSink::tee));
+            let text = TextReader::new(body, charset, limit)?;
+            job.run(text, raw, StagingWriter::new(chunks))
         });
-        let ((), staged, encoded) = tokio::join!(answer.body.pump(body), self.lake.stage(key, &self.run_id, bytes), reader);
+        let staging = self.lake.stage(key.settlement(), &self.run_id, bytes);
+        let ((), staged, raw, encoded) = tokio::join!(answer.body.pump(body), staging, OptionFuture::from(raw_staged), reader);
         let encoded = encoded.unwrap_or_else(|error| Err(Trouble::Internal(error.to_string()).into()));
         // where the store failed, the writer only knows that nobody took its bytes
-        let staged = staged.map_err(Trouble::Lake)?;
-        match encoded {
-            Ok(encoded) => Ok(ReadDay { staged, encoded }),
-            Err(cause) => {
-                staged.discard().await;
-                Err(cause)
+        match (staged, raw.transpose(), encoded) {
+            (Ok(staged), Ok(raw), Ok(encoded)) => Ok(ReadDay { staged, raw, encoded }),
+            (staged, raw, encoded) => {
+                let mut cause = encoded.err();
+                for staged in [staged.map(Some), raw] {
+                    match staged {
+                        Ok(None) => {}
+                        Ok(Some(staged)) => staged.discard().await,
+                        Err(error) => cause = Some(Trouble::Lake(error).into()),
+                    }
+                }
+                Err(cause.unwrap_or_else(|| Trouble::Internal("a day was neither read nor refused".into()).into()))
+            }
+        }
+    }
+
+    /// Stores the answer as received, before anything is published that refers to it.
+    async fn keep_raw(&self, mut day: ReadDay) -> Result<ReadDay, DayError> {
+        let Some(raw) = day.raw.take() else { return Ok(day) };
+        match raw.publish().await {
+            Ok(()) => Ok(day),
+            Err(error) => {
+                day.staged.discard().await;
+                Err(storage(&error))
             }
         }
     }
@@ -241,13 +282,13 @@ impl<'a> Extractor<'a> {
         let key = self.key(record.pay_date);
         let (chunks, bytes) = mpsc::channel(2);
         let writer = tokio::task::spawn_blocking(move || DayWriter::new(StagingWriter::new(chunks))?.finish(record));
-        let (staged, written) = tokio::join!(self.lake.stage(&key, &self.run_id, bytes), writer);
+        let (staged, written) = tokio::join!(self.lake.stage(key.settlement(), &self.run_id, bytes), writer);
         let staged = staged.map_err(|error| storage(&error))?;
         let (record, bytes) = match written {
             Ok(written) => written.map_err(|error| storage(&error))?,
             Err(error) => return Err(DayError { kind: Kind::Internal, message: error.to_string(), attempts: 1 }),
         };
-        Ok(ReadDay { staged, encoded: Encoded { record, bytes, ..encoded } })
+        Ok(ReadDay { staged, raw: None, encoded: Encoded { record, bytes, ..encoded } })
     }
 
     fn warn_of_unknowns(&self, encoded: &Encoded) {

@@ -17,7 +17,7 @@ use super::{DayError, Extractor, Landed, ReadDay, storage};
 impl Extractor<'_> {
     /// Puts a day in place of what the lake holds, where that is another.
     pub(super) async fn publish(&self, day: ReadDay) -> Result<Landed, DayError> {
-        let ReadDay { staged, encoded } = day;
+        let ReadDay { staged, encoded, .. } = day;
         let record = &encoded.record;
         let key = self.key(record.pay_date);
         let mut landed = Landed {

@@ -1,6 +1,9 @@
 //! From the bytes of an answer to a sealed Parquet file or to record batches, on a blocking thread.
 //! Knows nothing of tokens, retries and what the lake already holds.
 
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
 use arrow_array::RecordBatch;
 use chrono::{NaiveDate, SubsecRound as _};
 use serde_json::json;
@@ -13,6 +16,7 @@ use crate::api::decode::{BodyReader, TextReader};
 use crate::api::envelope::{self, Answer, ReadError};
 use crate::api::error::Redactor;
 use crate::lake::error::LakeError;
+use crate::lake::raw::{Evidence, RawHeader, RawWriter};
 use crate::lake::record::{Closing, DayRecord, State};
 use crate::lake::staging::StagingWriter;
 use crate::lake::writer::DayWriter;
@@ -55,6 +59,43 @@ impl From<Trouble> for Cause<Trouble> {
     }
 }
 
+/// Where an answer goes as it is received: written while it is read, ended when it was.
+pub(super) struct RawSink {
+    name: String,
+    writer: Arc<Mutex<RawWriter<StagingWriter>>>,
+}
+
+impl RawSink {
+    pub(super) fn new(name: String, header: &RawHeader, out: StagingWriter) -> Result<Self, Trouble> {
+        let writer = RawWriter::new(header, out).map_err(|error| Trouble::Internal(error.to_string()))?;
+        Ok(Self { name, writer: Arc::new(Mutex::new(writer)) })
+    }
+
+    /// For the reader of the body, which is gone before [`RawSink::finish`].
+    pub(super) fn tee(&self) -> Box<dyn Write + Send> {
+        Box::new(Tee(Arc::clone(&self.writer)))
+    }
+
+    fn finish(self) -> Result<Evidence, Trouble> {
+        let writer = Arc::into_inner(self.writer).and_then(|writer| writer.into_inner().ok());
+        let writer = writer.ok_or_else(|| Trouble::Internal("the answer is still being read".into()))?;
+        let sha256 = writer.finish().map_err(|error| Trouble::Internal(error.to_string()))?;
+        Ok(Evidence { name: self.name, sha256 })
+    }
+}
+
+struct Tee(Arc<Mutex<RawWriter<StagingWriter>>>);
+
+impl Write for Tee {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().map_err(|_| io::ErrorKind::Other)?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.lock().map_err(|_| io::ErrorKind::Other)?.flush()
+    }
+}
+
 /// What the blocking thread is given to read a day.
 pub(super) struct ReadJob {
     pub(super) context: DayContext,
@@ -63,7 +104,7 @@ pub(super) struct ReadJob {
 }
 
 impl ReadJob {
-    pub(super) fn run(self, text: TextReader, out: StagingWriter) -> Result<Encoded, Cause<Trouble>> {
+    pub(super) fn run(self, text: TextReader, raw: Option<RawSink>, out: StagingWriter) -> Result<Encoded, Cause<Trouble>> {
         let mut writer = DayWriter::new(out).map_err(Trouble::Lake)?;
         let mut builder = BatchBuilder::new(self.context.clone());
         let mut arrays = ArrayTotals::default();
@@ -94,7 +135,8 @@ impl ReadJob {
         totals
             .reconcile(&arrays)
             .map_err(|difference| Trouble::Internal(format!("control totals differ, the day was not published: {difference}")))?;
-        let record = self.record(&answer, &totals, arrays.digest(), rejects.count);
+        let raw = raw.map(RawSink::finish).transpose()?;
+        let record = self.record(&answer, &totals, arrays.digest(), rejects.count, raw);
         let (record, bytes) = writer.finish(record).map_err(Trouble::Lake)?;
         Ok(Encoded {
             record,
@@ -107,7 +149,7 @@ impl ReadJob {
         })
     }
 
-    fn record(&self, answer: &Answer, totals: &Totals, digest: Digest, rejected_rows: u64) -> DayRecord {
+    fn record(&self, answer: &Answer, totals: &Totals, digest: Digest, rejected_rows: u64, raw: Option<Evidence>) -> DayRecord {
         let context = &self.context;
         let closing = Closing {
             pay_date: context.pay_date,
@@ -138,6 +180,7 @@ impl ReadJob {
             nulls: totals.nulls_json(),
             unbalanced_rows: totals.unbalanced_rows,
             digest: digest.to_string(),
+            raw,
             seal: String::new(),
         }
     }
@@ -158,7 +201,7 @@ pub async fn lookup(client: &Client, pay_date: NaiveDate, tid: Option<&str>, emp
         };
         let (charset, limit, empty_codes) = (answer.charset, answer.limit, empty_codes.to_vec());
         let reader = tokio::task::spawn_blocking(move || {
-            let text = TextReader::new(BodyReader::new(events), charset, limit)?;
+            let text = TextReader::new(BodyReader::new(events, None), charset, limit)?;
             collect(text, context, &empty_codes)
         });
         let ((), read) = tokio::join!(answer.body.pump(body), reader);

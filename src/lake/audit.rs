@@ -11,19 +11,34 @@ use crate::settlement::columns::{COLUMNS, schema, type_name};
 use crate::settlement::totals::ArrayTotals;
 
 use super::layout::{DayKey, MerchantName};
+use super::raw::Evidence;
 use super::record::DayRecord;
 use super::seal;
 use super::store::{footer_length, read_record};
 
+/// What an audit found.
+pub(super) struct Audit {
+    /// What is wrong.
+    pub(super) found: Vec<String>,
+    /// The answer that the file was made from, where it was kept.
+    pub(super) raw: Option<Evidence>,
+}
+
+impl Audit {
+    pub(super) fn unusable(why: String) -> Self {
+        Self { found: vec![why], raw: None }
+    }
+}
+
 /// What is wrong with a day's file; nothing where it is as it was written. A file that is not even
 /// that is not looked into further.
-pub(super) fn audit(key: &DayKey, mut file: File) -> Vec<String> {
+pub(super) fn audit(key: &DayKey, mut file: File) -> Audit {
     let (record, sealed) = match sealed(&mut file) {
         Ok(found) => found,
-        Err(reason) => return vec![format!("it has no readable day record: {reason}")],
+        Err(reason) => return Audit::unusable(format!("it has no readable day record: {reason}")),
     };
     if !sealed {
-        return vec!["it is not as it was written: its seal differs".into()];
+        return Audit::unusable("it is not as it was written: its seal differs".into());
     }
     let mut found = Vec::new();
     if record.pay_date != key.pay_date {
@@ -35,7 +50,7 @@ pub(super) fn audit(key: &DayKey, mut file: File) -> Vec<String> {
     if let Err(error) = contents(file, &record, &mut found) {
         found.push(format!("its rows cannot be read: {error}"));
     }
-    found
+    Audit { found, raw: record.raw }
 }
 
 /// A file's record, and whether its seal holds.

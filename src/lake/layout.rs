@@ -109,9 +109,10 @@ impl DayKey {
         self.path("rejects", &format!("-{run_id}.jsonl"))
     }
 
-    /// The day's file on its way, on local disk.
-    pub(crate) fn staging(&self, run_id: &str) -> Path {
-        path(&format!("{STAGING}/{run_id}/{}-{}.parquet", self.pay_date, self.merchant))
+    /// Where an answer is kept as it was received.
+    #[must_use]
+    pub fn raw(&self, extracted_at: DateTime<Utc>, run_id: &str) -> Path {
+        self.path("raw", &format!("-{}-{}.json.zst", file_time(extracted_at), short_run(run_id)))
     }
 
     /// Reads the day back from the path of an object of the table; `None` for any other path.
@@ -142,6 +143,11 @@ impl DayKey {
     fn path(&self, folder: &str, suffix: &str) -> Path {
         path(&format!("{folder}/pay_date={}/{}{suffix}", self.pay_date, self.merchant))
     }
+}
+
+/// An object on its way, on local disk: under a name that tells it from the others of its run.
+pub(crate) fn staging(target: &Path, run_id: &str) -> Path {
+    path(&format!("{STAGING}/{run_id}/{}", target.as_ref().replace('/', "+")))
 }
 
 /// Parses rather than escapes: ids are escaped already, and `Path::from` would do it twice.

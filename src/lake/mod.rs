@@ -3,13 +3,14 @@
 //! Start at [`store`], which opens a [`destination`], reads days and stages new ones ([`staging`] makes
 //! them visible); [`layout`] names objects,
 //! [`writer`] makes a day's Parquet file and seals it, [`record`] is what each file says of its day, and
-//! [`audit`] holds a file against it.
+//! [`audit`] holds a file against it; [`raw`] keeps answers as received.
 //! There is no state beside these files.
 
 pub(crate) mod audit;
 pub mod destination;
 pub mod error;
 pub mod layout;
+pub mod raw;
 pub mod record;
 pub(crate) mod seal;
 pub(crate) mod staging;

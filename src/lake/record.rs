@@ -4,6 +4,8 @@ use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
+use super::raw::Evidence;
+
 /// The key of the record in the Parquet file's metadata.
 pub const RECORD_KEY: &str = "cookiepay_etl.day";
 
@@ -85,6 +87,9 @@ pub struct DayRecord {
     pub unbalanced_rows: u64,
     /// Tells whether the day's content changed.
     pub digest: String,
+    /// The answer as received, where it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<Evidence>,
     /// SHA-256 of the file with these 64 digits as zeros.
     pub seal: String,
 }

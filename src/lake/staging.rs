@@ -73,9 +73,9 @@ fn sweep(staging: &FsPath) {
     }
 }
 
-/// A day's bytes, stored where no reader sees them.
+/// An object's bytes, stored where no reader sees them.
 ///
-/// The last step is a PUT or a completed multipart upload of the day's key on S3, where either is
+/// The last step is a PUT or a completed multipart upload of its key on S3, where either is
 /// atomic. On disk the file is made under `.staging/`, synced, and renamed, because `object_store`
 /// would stage it beside the table's files, where engines would read it.
 pub(crate) struct Staged {

@@ -17,14 +17,16 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use crate::settlement::columns::schema;
+use crate::settlement::columns::{hex, schema};
 
-use super::audit::audit;
+use super::audit::{Audit, audit};
 use super::destination::{Destination, open_s3};
 use super::error::LakeError;
-use super::layout::{DayKey, HISTORY, SETTLEMENTS, STAGING};
+use super::layout::{DayKey, HISTORY, SETTLEMENTS, STAGING, staging};
+use super::raw::Evidence;
 use super::record::{DayRecord, RECORD_KEY};
 use super::staging::{Staged, StagingFolder};
 
@@ -188,7 +190,29 @@ impl Lake {
         }
         let of = key.clone();
         let audited = tokio::task::spawn_blocking(move || audit(&of, file)).await;
-        Ok(audited.unwrap_or_else(|error| vec![format!("it cannot be read: {error}")]))
+        let Audit { mut found, raw } = audited.unwrap_or_else(|error| Audit::unusable(format!("it cannot be read: {error}")));
+        if let Some(Evidence { name, sha256 }) = raw {
+            match self.sha256(&Path::parse(&name).unwrap_or_default()).await? {
+                Some(hash) if hash == sha256 => {}
+                Some(_) => found.push(format!("the raw answer it was made from, {name}, is not as it was kept")),
+                None => found.push(format!("the raw answer it was made from, {name}, is missing")),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The SHA-256 of an object; none where there is no such object.
+    async fn sha256(&self, location: &Path) -> Result<Option<String>, LakeError> {
+        let mut chunks = match self.store.get(location).await {
+            Ok(found) => found.into_stream(),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(LakeError::object("read", location)(error)),
+        };
+        let mut hash = Sha256::new();
+        while let Some(chunk) = chunks.try_next().await.map_err(LakeError::object("read", location))? {
+            hash.update(&chunk);
+        }
+        Ok(Some(hex(&hash.finalize())))
     }
 
     /// Copies the version of a day that is about to be replaced to `history/`, under its own time and
@@ -208,14 +232,12 @@ impl Lake {
         Ok(kept)
     }
 
-    /// Takes a day's bytes as the writer makes them, so that they can be published when they are
-    /// whole. Returns when `bytes` has ended.
+    /// Takes an object's bytes as they are made, so that it can be published when it is whole. Returns when `bytes` has ended.
     ///
     /// # Errors
     /// Where they cannot be stored.
-    pub(crate) async fn stage(&self, key: &DayKey, run_id: &str, mut bytes: mpsc::Receiver<Bytes>) -> Result<Staged, LakeError> {
-        let target = key.settlement();
-        let path = if self.root.is_some() { key.staging(run_id) } else { target.clone() };
+    pub(crate) async fn stage(&self, target: Path, run_id: &str, mut bytes: mpsc::Receiver<Bytes>) -> Result<Staged, LakeError> {
+        let path = if self.root.is_some() { staging(&target, run_id) } else { target.clone() };
         let mut staged = Staged::new(Arc::clone(&self.store), path, target);
         while let Some(chunk) = bytes.recv().await {
             if let Err(error) = staged.push(chunk).await {
