@@ -82,7 +82,7 @@ fn setting<T>(message: impl Into<String>) -> Result<T, ConfigError> {
 }
 
 /// Which API, as typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Env {
     /// The live API
@@ -143,7 +143,11 @@ impl RawSettings {
     ///
     /// # Errors
     /// A file that cannot be read or has an unknown key.
-    pub fn over_file(self, path: Option<&Path>) -> Result<Self, ConfigError> {
+    pub fn over_file(mut self, path: Option<&Path>) -> Result<Self, ConfigError> {
+        // a variable that is set to nothing says nothing
+        for text in [&mut self.base_url, &mut self.api_id, &mut self.dest] {
+            *text = text.take().filter(|text| !text.trim().is_empty());
+        }
         let Some(path) = path else { return Ok(self) };
         let shown = path.display().to_string();
         let text =
@@ -231,8 +235,8 @@ impl ApiSettings {
     /// The first setting that is missing or cannot be used.
     pub fn new(raw: &RawSettings, simulated: &simulator::SimulatorArgs) -> Result<Self, ConfigError> {
         let env = raw.env.unwrap_or(Env::Live);
-        let base_url = raw.base_url.as_deref().filter(|url| !url.is_empty());
-        let api_id = raw.api_id.clone().filter(|id| !id.is_empty());
+        let base_url = raw.base_url.as_deref();
+        let api_id = raw.api_id.clone();
         let key = read_key(raw.api_key_file.as_deref())?;
         let embedded = env == Env::Simulator && base_url.is_none();
         let (environment, root, credentials) = if embedded {
@@ -257,7 +261,10 @@ impl ApiSettings {
             connect_timeout: positive("--connect-timeout", raw.connect_timeout, defaults::CONNECT_TIMEOUT)?,
             retries,
             rate_limit: raw.rate_limit.unwrap_or(defaults::RATE_LIMIT),
-            max_answer_mib: raw.max_answer_mib.unwrap_or(defaults::MAX_ANSWER_MIB),
+            max_answer_mib: match raw.max_answer_mib {
+                Some(0) => return setting("--max-answer-mib must be at least 1"),
+                given => given.unwrap_or(defaults::MAX_ANSWER_MIB),
+            },
         })
     }
 
@@ -356,9 +363,20 @@ fn api_root(text: &str) -> Result<Url, ConfigError> {
 /// # Errors
 /// No destination, or one of no known form.
 pub fn destination(raw: &RawSettings) -> Result<Destination, ConfigError> {
-    match raw.dest.as_deref().filter(|dest| !dest.is_empty()) {
+    match raw.dest.as_deref() {
         Some(dest) => Ok(Destination::parse(dest)?),
         None => setting(format!("no destination: set --dest or {} to a folder or s3://bucket/prefix", names::DEST)),
+    }
+}
+
+/// Reads `--concurrency`. Each day in flight holds a thread while its answer is read.
+///
+/// # Errors
+/// None at all, or more than a process has threads for.
+pub fn concurrency(raw: &RawSettings) -> Result<usize, ConfigError> {
+    match raw.concurrency.unwrap_or(defaults::CONCURRENCY) {
+        days @ 1..=256 => Ok(days.into()),
+        days => setting(format!("--concurrency {days}: it must be from 1 to 256")),
     }
 }
 

@@ -252,7 +252,9 @@ pub fn judge(stopped: Option<Stopped>, tally: &Tally, failures: &[Failure]) -> (
 /// What the file system says.
 pub fn write_file(path: &Path, content: &str) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    // as a file that is simply created would be: the umask decides who reads it
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
     std::io::Write::write_all(&mut file, content.as_bytes())?;
     file.persist(path).map(drop).map_err(|error| error.error)
 }

@@ -1,7 +1,7 @@
 //! The walk over a range: what the lake has, what to ask for, the days in flight, and the result.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
@@ -153,32 +153,45 @@ pub async fn read_state(lake: Option<&Lake>, merchant: &MerchantName, config: &R
             state.unread.push(key.clone());
         }
     }
-    // one file speaks for a lake that holds none of the planned days
-    let witness = if wanted.is_empty() { days.last().map(|day| day.key.clone()) } else { None };
-    for (key, record) in records(lake, wanted.into_iter().chain(witness).collect()).await {
+    let mut witnessed = false;
+    for (key, record) in records(lake, wanted).await {
         let stored = match record {
             Ok(Some(record)) => {
-                admit(&key, &record, range, config.policy.environment)?;
-                state.proven |= record.rows > 0 && key.merchant == *merchant;
+                admit(&key, &record, true, config.policy.environment)?;
+                witnessed = true;
+                state.proven |= record.rows > 0;
                 Stored::Record(Box::new(record))
             }
             Ok(None) => continue,
             Err(LakeError::Record { reason, .. }) => Stored::Unreadable(reason),
             Err(error) => return Err(error.into()),
         };
-        if key.merchant == *merchant && range.contains(key.pay_date) {
-            state.stored.insert(key.pay_date, stored);
+        state.stored.insert(key.pay_date, stored);
+    }
+    // where none of the planned days tells whose lake it is, any other day does
+    for StoredDay { key, .. } in days.iter().rev() {
+        if witnessed {
+            break;
+        }
+        match lake.record(key).await {
+            Ok(Some(record)) => {
+                admit(key, &record, false, config.policy.environment)?;
+                witnessed = true;
+            }
+            Ok(None) | Err(LakeError::Record { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(state)
 }
 
-fn admit(key: &DayKey, record: &DayRecord, range: Range, asked: Environment) -> Result<(), PlanError> {
+/// Checks a file that the run will stand beside; with `planned`, also one that it may replace.
+fn admit(key: &DayKey, record: &DayRecord, planned: bool, asked: Environment) -> Result<(), PlanError> {
     let object = key.settlement().to_string();
     if record.environment != asked {
         return Err(PlanError::Environment { found: record.environment, asked, object });
     }
-    if range.contains(key.pay_date) && record.schema_fingerprint != fingerprint() {
+    if planned && record.schema_fingerprint != fingerprint() {
         return Err(PlanError::Schema { object, found: record.schema_fingerprint.clone() });
     }
     Ok(())
@@ -231,8 +244,13 @@ pub async fn run(
         let proven = asks && state.prove(lake).await?;
         Ok((plan, proven, folder))
     };
-    match planned.await {
-        Ok((plan, proven, _folder)) => {
+    let planned = tokio::select! {
+        planned = planned => Some(planned),
+        () = signalled(signals.clone()) => None,
+    };
+    match planned {
+        None => report.tally.dates.not_attempted = report.tally.dates.planned,
+        Some(Ok((plan, proven, _folder))) => {
             report.range = plan.first().zip(plan.last()).map(|(first, last)| Range { from: first.pay_date, to: last.pay_date });
             let extractor = Extractor::new(client, lake, merchant.clone(), config.policy.clone(), config.run_id.clone(), proven);
             walk(&extractor, &plan, config, observer, signals.clone(), &mut report).await;
@@ -243,7 +261,7 @@ pub async fn run(
                 );
             }
         }
-        Err(error) => report.stop(&error),
+        Some(Err(error)) => report.stop(&error),
     }
     if let Some(signal) = *signals.borrow() {
         report.stopped = Some(match signal {
@@ -296,6 +314,10 @@ async fn walk(
         }
     }
     drop(outcomes);
+    if breaker.opened_by_lake() {
+        report.stopped = Some(Stopped::Lake);
+        report.error = Some(format!("the lake failed {BREAKER_DAYS} days in a row, and the run stopped"));
+    }
     let mut decided = futures::stream::iter(undecided)
         .map(|day| {
             let signals = signals.clone();
@@ -316,12 +338,17 @@ async fn walk(
     }
 }
 
-/// Returns when a signal has come and the time to finish is over.
-async fn grace_over(mut signals: watch::Receiver<Option<Signal>>) {
+/// Returns when a signal has come.
+async fn signalled(mut signals: watch::Receiver<Option<Signal>>) {
     if signals.wait_for(Option::is_some).await.is_err() {
         // no signal can come any more
         std::future::pending::<()>().await;
     }
+}
+
+/// Returns when a signal has come and the time to finish is over.
+async fn grace_over(signals: watch::Receiver<Option<Signal>>) {
+    signalled(signals).await;
     tokio::time::sleep(GRACE).await;
 }
 
@@ -330,6 +357,7 @@ async fn grace_over(mut signals: watch::Receiver<Option<Signal>>) {
 #[derive(Default)]
 struct Breaker {
     in_a_row: AtomicU32,
+    last_at_lake: AtomicBool,
 }
 
 impl Breaker {
@@ -337,14 +365,22 @@ impl Breaker {
         self.in_a_row.load(Ordering::Relaxed) >= BREAKER_DAYS
     }
 
+    fn opened_by_lake(&self) -> bool {
+        self.open() && self.last_at_lake.load(Ordering::Relaxed)
+    }
+
     fn note(&self, error: Option<&DayError>) {
+        if self.open() {
+            return;
+        }
         match error.map(|error| error.kind) {
             Some(Kind::Auth) => self.in_a_row.store(BREAKER_DAYS, Ordering::Relaxed),
-            Some(Kind::Upstream | Kind::RateLimit | Kind::Storage) if !self.open() => {
+            Some(kind @ (Kind::Upstream | Kind::RateLimit | Kind::Storage)) => {
+                self.last_at_lake.store(kind == Kind::Storage, Ordering::Relaxed);
                 self.in_a_row.fetch_add(1, Ordering::Relaxed);
             }
-            None if !self.open() => self.in_a_row.store(0, Ordering::Relaxed),
-            Some(_) | None => {}
+            Some(_) => {}
+            None => self.in_a_row.store(0, Ordering::Relaxed),
         }
     }
 }

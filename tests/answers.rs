@@ -134,6 +134,18 @@ fn envelopes_that_are_no_answer_are_refused() {
         (r#"{"RESULTCODE":"0000","RESULTCODE":"E999","DATA":[]}"#.into(), "RESULTCODE is given twice"),
         (format!(r#"{{"RESULTCODE":"E008","DATA":[{a}]}}"#), "means no rows"),
         (format!("[{},{}]", answer(std::slice::from_ref(&a)), a.replacen('{', r#"{"RESULTCODE":"0000","#, 1)), "mixes rows with answers"),
+        // rows in a place or under a name that nobody knows must not read as a day without any
+        (format!(r#"{{"RESULTCODE":"0000","data":[{a}]}}"#), "does not name: data"),
+        (format!(r#"{{"RESULTCODE":"0000","DATA":[],"LIST":[{a}]}}"#), "does not name: LIST"),
+        (format!(r#"[{{"RESULTCODE":"0000","DATA":""}},{{"RESULTCODE":"0000","LIST":[{a}]}}]"#), "does not name: LIST"),
+        (r#"[{"RESULTCODE":"0000","trxid":"A","authamt":"1000"}]"#.into(), "does not name: trxid, authamt"),
+        (a.replacen('{', r#"{"RESULTCODE":"0000","DATA":[],"#, 1), "a row stands where"),
+        (a.replacen('{', r#"{"RESULTCODE":"E008","#, 1), "a row stands where"),
+        (format!("[{}]", a.replacen('{', r#"{"RESULTCODE":"E008","#, 1)), "a code that means no rows"),
+        (format!("[{}]", a.replacen('{', r#"{"RESULTCODE":"0000","DATA":[],"#, 1)), "DATA of its own"),
+        (format!(r#"[{},{{"RESULTCODE":"0000"}}]"#, a.replacen('{', r#"{"RESULTCODE":"0000","#, 1)), "row 2"),
+        ("null".into(), "a bare value"),
+        (r#""nothing""#.into(), "a bare value"),
     ];
     for (body, why) in contract {
         let message = refused(Reply::json(&body), "contract");
@@ -160,6 +172,55 @@ fn answers_that_are_not_whole_json_are_tried_again_and_refused() {
         let message = refused(reply, "upstream");
         assert!(message.contains(why), "{why}: {message}");
     }
+}
+
+#[test]
+fn an_answer_cut_inside_a_character_is_tried_again() {
+    let text = answer(&[row(DATE, &[("ORDERNO", r#""한""#)])]);
+    let (korean, ..) = EUC_KR.encode(&text);
+    for (bytes, label) in [(text.as_bytes(), "utf-8"), (&korean, "euc-kr")] {
+        let cut = bytes.iter().position(|byte| !byte.is_ascii() && *byte != bytes[0]).unwrap();
+        let last = bytes.iter().rposition(|byte| !byte.is_ascii()).unwrap();
+        for end in [cut + 1, last] {
+            let content_type = format!("application/json; charset={label}");
+            let message = refused(Reply::undeclared(200, &[("Content-Type", &content_type)], &bytes[..end]), "upstream");
+            assert!(message.contains("cut short"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_charset_that_is_named_but_not_given_is_utf8() {
+    for label in ["", "'utf-8'", "\"UTF-8\""] {
+        let content_type = format!("application/json; charset={label}");
+        assert_eq!(landed(Reply::new(200, &[("Content-Type", &content_type)], answer(&[row(DATE, &[])]))).len(), 1, "{label}");
+    }
+}
+
+#[test]
+fn rejected_rows_are_kept_to_the_letter() {
+    let odd = r#"{ "TRXID" : "A b", "AUTHAMT":12345678901234567.89,
+        "FEE":1000.10, "FEE":1e5, "ORDERNO":"quote \" and \\" }"#;
+    let lake = tempfile::tempdir().unwrap();
+    let (ran, _) = fetch(lake.path(), Reply::json(answer(&[odd.to_owned()])));
+    ran.exits(5);
+    let rejects = files(lake.path()).into_iter().find(|file| file.starts_with("rejects/")).unwrap();
+    let lines = std::fs::read_to_string(lake.path().join(rejects)).unwrap();
+    assert_eq!(lines.lines().count(), 1, "{lines}");
+    let row = r#""row":{"TRXID":"A b","AUTHAMT":12345678901234567.89,"FEE":1000.10,"FEE":1e5,"ORDERNO":"quote \" and \\"}}"#;
+    assert!(lines.trim_end().ends_with(row), "{lines}");
+}
+
+#[test]
+fn rows_that_cannot_be_kept_are_not_left_out() {
+    let lake = tempfile::tempdir().unwrap();
+    std::fs::write(lake.path().join("rejects"), "in the way").unwrap();
+    let api = Api::answering(answer(&[row(DATE, &[]), row(DATE, &[("FEE", "true")])]));
+    let ran = finish(backfill(&api, lake.path(), (DAY, DAY)).args(["--bad-rows", "reject"])).exits(7);
+    assert!(ran.failure("storage").contains("rejects/"));
+    assert_eq!(files(lake.path()), ["rejects"]);
+    let ran = finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(5);
+    assert!(ran.failure("contract").contains("not kept"));
 }
 
 #[test]

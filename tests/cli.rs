@@ -31,6 +31,7 @@ fn settings_that_cannot_be_used_say_what_to_do() {
     let settings = tempfile::tempdir().unwrap();
     let toml = settings.path().join("etl.toml");
     std::fs::write(&toml, "concurency = 4\n").unwrap();
+    std::fs::write(settings.path().join("none.toml"), "concurrency = 0\n").unwrap();
     let toml = toml.to_str().unwrap();
     let days = ["--from", "2024-01-01", "--to", "2024-01-02"];
     let cases: &[Case<'_>] = &[
@@ -46,6 +47,8 @@ fn settings_that_cannot_be_used_say_what_to_do() {
         ("backwards", &["--dest", "x", "--env", "simulator", "--to", "2023-12-31"], &[]),
         ("no wait", &["--dest", "x", "--env", "simulator", "--timeout", "0s"], &[]),
         ("bad duration", &["--dest", "x", "--env", "simulator", "--timeout", "60"], &[]),
+        ("no days in flight", &["--dest", "x", "--env", "simulator", "--config", "none.toml"], &[]),
+        ("no such destination", &["--dest", "s3:/bucket/x", "--env", "simulator"], &[]),
         ("bad fault", &["--dest", "x", "--env", "simulator", "--sim-fault", "boom"], &[]),
     ];
     let mut seen = String::new();
@@ -57,7 +60,7 @@ fn settings_that_cannot_be_used_say_what_to_do() {
         assert_eq!(ran.result()["exit_code"], 2, "{ran:?}");
         seen += &[name, ":\n  ", &message(&ran).replace(toml, "etl.toml"), "\n"].concat();
     }
-    assert_eq!(std::fs::read_dir(settings.path()).unwrap().count(), 1, "something was written");
+    assert_eq!(std::fs::read_dir(settings.path()).unwrap().count(), 2, "something was written");
     insta::assert_snapshot!(seen);
 }
 
@@ -78,6 +81,20 @@ fn a_flag_beats_its_variable_which_beats_the_file() {
     assert_eq!(ran(Some(&flag), Some(&variable)), flag);
     assert_eq!(ran(None, Some(&variable)), variable);
     assert_eq!(ran(None, None), dest("file"));
+    // a variable that is set to nothing says nothing
+    assert_eq!(ran(None, Some("")), dest("file"));
+}
+
+#[test]
+fn asking_for_the_simulator_never_asks_another_api() {
+    let lake = tempfile::tempdir().unwrap();
+    let mut command = binary();
+    command.args(["backfill", "--env", "simulator", "--from", "2024-01-02", "--to", "2024-01-02", "--dest"]).arg(lake.path());
+    command.envs([("COOKIEPAY_BASE_URL", "http://127.0.0.1:1"), ("COOKIEPAY_API_ID", "m1"), ("COOKIEPAY_API_KEY", "k")]);
+    assert_eq!(finish(&mut command).exits(0).result()["dates"]["published"], 1);
+    let mut unset = binary();
+    unset.args(["lookup", "--date", "2024-01-02"]).env("COOKIEPAY_ENV", "");
+    assert!(finish(&mut unset).exits(2).stderr.contains("no credentials"));
 }
 
 #[test]
@@ -113,7 +130,7 @@ fn check_says_a_line_for_each_thing() {
     let dest = lake.path().to_str().unwrap();
     let good = run(&["check", "--env", "simulator", "--dest", dest, "--date", "2024-01-05", "--output", "text"]).exits(0);
     assert_eq!(good.stdout.lines().filter(|line| line.starts_with("ok ")).count(), 4, "{good:?}");
-    assert!(!lake.path().join("settlements").exists());
+    assert_eq!(std::fs::read_dir(lake.path()).unwrap().count(), 0);
 
     let refused = run(&["check", "--env", "simulator", "--dest", dest, "--sim-fault", "token-refused", "--output", "json"]).exits(4);
     let checks = refused.result()["checks"].clone();

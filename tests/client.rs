@@ -84,6 +84,55 @@ fn a_token_refused_however_new_ends_the_run_with_exit_4() {
 }
 
 #[test]
+fn a_token_that_runs_out_between_tries_is_renewed() {
+    let api = Api::new(|request| match (request.earlier, request.headers["token"].as_str()) {
+        (0, _) => Reply::new(500, &[], ""),
+        (_, "t0ken-1-Secret") => Reply::json(r#"{"RESULTCODE":"E401","RESULTMSG":"expired"}"#),
+        _ => one_row(request),
+    });
+    let lake = tempfile::tempdir().unwrap();
+    walk(&api, lake.path(), "2024-01-01", &[]).exits(0);
+    assert_eq!((api.tokens(), api.settlements().len()), (2, 3));
+}
+
+#[test]
+fn a_code_that_no_new_token_helps_against_costs_one_token() {
+    let api = Api::new(|_| Reply::json(r#"{"RESULTCODE":"E999","RESULTMSG":"busy"}"#));
+    let lake = tempfile::tempdir().unwrap();
+    let ran = walk(&api, lake.path(), "2024-01-01", &["--retries", "2"]).exits(6);
+    assert_eq!(ran.result()["failures"][0]["attempts"], 3);
+    assert!(api.tokens() <= 2 && api.settlements().len() <= 4, "{} {}", api.tokens(), api.settlements().len());
+}
+
+#[test]
+fn tokens_refused_one_after_another_are_soon_given_up() {
+    let api = Api::new(|_| Reply::new(401, &[], ""));
+    let lake = tempfile::tempdir().unwrap();
+    walk(&api, lake.path(), "2024-01-31", &[]).exits(4);
+    assert!(api.settlements().len() <= 40, "{}", api.settlements().len());
+}
+
+#[test]
+fn tries_for_a_token_are_counted() {
+    let api = Api::scripted(|_| Reply::new(500, &[], ""));
+    let lake = tempfile::tempdir().unwrap();
+    let ran = walk(&api, lake.path(), "2024-01-01", &["--retries", "2"]).exits(6);
+    assert_eq!((&ran.result()["failures"][0]["attempts"], api.tokens()), (&3.into(), 3));
+}
+
+#[test]
+fn a_secret_is_known_as_json_writes_it() {
+    const TOKEN: &str = "tok/1/ABC+DEF==";
+    let api = Api::scripted(|request| match request.path.as_str() {
+        "/payAuth/token" => Reply::json(format!(r#"{{"RTN_CD":"0000","TOKEN":"{TOKEN}"}}"#)),
+        _ => Reply::new(500, &[], format!(r#"{{"error":"expired {}"}}"#, TOKEN.replace('/', "\\/"))),
+    });
+    let lake = tempfile::tempdir().unwrap();
+    let ran = walk(&api, lake.path(), "2024-01-01", &["--retries", "1"]).exits(6);
+    assert!(ran.failure("upstream").contains("[secret]") && !format!("{ran:?}").contains("ABC+DEF"), "{ran:?}");
+}
+
+#[test]
 fn a_token_in_lower_case_is_taken_and_a_useless_one_is_not() {
     for (body, code) in
         [(r#"{"RTN_CD":"0000","token":"abc"}"#, 0), (r#"{"RTN_CD":"0000"}"#, 6), (r#"{"RTN_CD":"0000","TOKEN":"a\nb"}"#, 6), ("<html>", 6)]
@@ -147,28 +196,37 @@ fn tries_are_counted_and_bounded() {
     assert!(failure["message"].as_str().unwrap().contains("HTTP 500"), "{failure}");
 }
 
+/// A backfill with a rate limit of its own.
+fn at_rate(api: &Api, dest: &Path, days: (&str, &str), more: &[&str]) -> Ran {
+    let mut command = support::binary();
+    command.args(["backfill", "--base-url", &api.url, "--api-id", "m1", "--from", days.0, "--to", days.1]).args(more);
+    finish(command.arg("--dest").arg(dest).env("COOKIEPAY_API_KEY", KEY))
+}
+
 #[test]
 fn every_walker_obeys_retry_after() {
     let in_two_seconds = || httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(3));
-    for dated in [false, true] {
+    for (dated, rate) in [(false, "0"), (true, "0"), (false, "10")] {
         let api = Api::new(move |request| {
             if request.date() == "20240101" && request.earlier == 0 {
                 let wait = if dated { in_two_seconds() } else { "2".into() };
                 return Reply::new(429, &[("Retry-After", &wait)], "slow down");
             }
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(Duration::from_millis(80));
             one_row(request)
         });
         let lake = tempfile::tempdir().unwrap();
         let began = Instant::now();
-        let ran = finish(backfill(&api, lake.path(), ("2024-01-01", "2024-01-06")).args(["--concurrency", "2"])).exits(0);
+        let days = ("2024-01-01", "2024-01-31");
+        let ran = at_rate(&api, lake.path(), days, &["--concurrency", "2", "--rate-limit", rate]).exits(0);
         assert!(began.elapsed() >= Duration::from_secs(2), "{ran:?}");
         assert!(ran.stderr.contains("429"), "{ran:?}");
-        // what was under way when the 429 came is done; nothing new was asked for while it holds
+        // the walkers learn of the wait within a moment; then nothing is asked for while it lasts
         let requests = api.settlements();
         let refused = requests.iter().find(|request| request.date() == "20240101").unwrap().at;
-        let early = requests.iter().filter(|request| request.at < refused + Duration::from_millis(1900)).count();
-        assert!(early <= 2 && requests.len() == 7, "{early} of {}", requests.len());
+        let waited = refused + Duration::from_millis(700)..refused + Duration::from_millis(1900);
+        let early: Vec<&str> = requests.iter().filter(|request| waited.contains(&request.at)).map(Request::date).collect();
+        assert!(early.is_empty() && requests.len() == 32, "{early:?} of {}", requests.len());
     }
 }
 
@@ -194,24 +252,7 @@ fn a_run_stops_asking_after_several_days_in_a_row_fail() {
 fn the_rate_limit_holds_over_the_whole_run() {
     let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
     let began = Instant::now();
-    let limited = ["--rate-limit", "20"];
-    // clap refuses a flag given twice, so the shared command line's own limit must go
-    let mut command = support::binary();
-    command.args([
-        "backfill",
-        "--base-url",
-        &api.url,
-        "--api-id",
-        "m1",
-        "--from",
-        "2024-01-01",
-        "--to",
-        "2024-01-20",
-        "--concurrency",
-        "8",
-    ]);
-    command.args(limited).arg("--dest").arg(lake.path()).env("COOKIEPAY_API_KEY", KEY);
-    finish(&mut command).exits(0);
+    at_rate(&api, lake.path(), ("2024-01-01", "2024-01-20"), &["--concurrency", "8", "--rate-limit", "20"]).exits(0);
     // 21 requests, one every 50 ms, the first at once
     assert!(began.elapsed() >= Duration::from_millis(950), "{:?}", began.elapsed());
 }

@@ -200,6 +200,49 @@ fn a_lake_holds_one_environment() {
 }
 
 #[test]
+fn a_damaged_file_does_not_hide_the_lakes_environment() {
+    let lake = tempfile::tempdir().unwrap();
+    let dest = lake.path().to_str().unwrap();
+    run(&["backfill", "--env", "simulator", "--api-id", "m1", "--from", DAY, "--to", "2024-01-07", "--dest", dest]).exits(0);
+    std::fs::write(day_file(lake.path(), "2024-01-07"), "PAR1").unwrap();
+    let api = Api::new(one_row);
+    finish(&mut backfill(&api, lake.path(), ("2024-03-01", "2024-03-02"))).exits(2);
+    assert_eq!(api.tokens(), 0);
+}
+
+#[test]
+fn a_lake_that_fails_day_after_day_stops_the_run() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    for day in 6..=28 {
+        std::fs::write(lake.path().join(format!("settlements/pay_date=2024-01-{day:02}")), "in the way").unwrap();
+    }
+    let ran = finish(backfill(&api, lake.path(), (DAY, "2024-01-28")).args(["--refetch", "all", "--concurrency", "1"])).exits(7);
+    let dates = &ran.result()["dates"];
+    assert_eq!((&dates["unchanged"], &dates["failed"], &dates["not_attempted"]), (&1.into(), &5.into(), &18.into()));
+}
+
+#[test]
+fn a_later_answer_in_the_lake_stays_and_its_figures_are_told() {
+    let lake = tempfile::tempdir().unwrap();
+    let first = Api::new(one_row);
+    // the clock of another machine may be ahead
+    let mut ahead = backfill(&first, lake.path(), (DAY, DAY));
+    finish(&mut ahead).exits(0);
+    let path = day_file(lake.path(), DAY);
+    let bytes = std::fs::read(&path).unwrap();
+    let at = memchr::memmem::find(&bytes, b"\"extracted_at\":\"20").unwrap() + "\"extracted_at\":\"".len();
+    let mut later = bytes.clone();
+    later[at..at + 4].copy_from_slice(b"2999");
+    std::fs::write(&path, &later).unwrap();
+    let second = Api::answering(answer(&[row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#)])]));
+    let ran = again(&second, lake.path()).exits(0);
+    assert_eq!((&ran.result()["rows"], &ran.result()["dates"]["unchanged"]), (&1.into(), &1.into()));
+    assert!(ran.stderr.contains("later answer"), "{ran:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), later);
+}
+
+#[test]
 fn a_damaged_file_is_fetched_again_and_kept_as_evidence() {
     let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
     finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
@@ -329,6 +372,11 @@ fn the_result_is_also_written_to_a_file_however_the_run_ends() {
     assert_eq!(read(), ran.result());
     let ran = finish(backfill(&api, &path, (DAY, DAY)).arg("--result-file").arg(&path)).exits(7);
     assert_eq!((read(), &read()["exit_code"]), (ran.result(), &7.into()));
+    let plan = finish(backfill(&api, &lake.path().join("lake"), (DAY, DAY)).args(["--dry-run", "--result-file"]).arg(&path)).exits(0);
+    assert_eq!(read(), plan.result());
+    let asked = api.settlements().len();
+    finish(backfill(&api, &lake.path().join("lake"), (DAY, DAY)).args(["--refetch", "all", "--result-file", "/no/such/folder/x"])).exits(2);
+    assert_eq!(api.settlements().len(), asked);
     let file = path.to_str().unwrap();
     run(&["backfill", "--from", DAY, "--to", "soon", "--dest", "x", "--result-file", file]).exits(2);
     assert_eq!(read()["status"], "failed");

@@ -396,19 +396,19 @@ async fn two_simulators_answer_alike_in_any_order_and_at_any_concurrency() {
 
 #[tokio::test]
 async fn a_large_day_is_streamed_and_counted_when_whole() {
-    let stage = Stage::new(SimulatorArgs { sim_rows: Some("=20000".into()), ..Default::default() }).await;
+    let stage = Stage::new(SimulatorArgs { sim_rows: Some("=60000".into()), ..Default::default() }).await;
     let token = stage.token().await;
     let response = stage.ask_day(&token, SATURDAY).await;
     assert_eq!(response.content_length(), None);
     let answer = body(response).await;
-    assert_eq!(rows(&answer).len(), 20_000);
-    assert_eq!(stage.simulator.counts().rows_served, 20_000);
+    assert_eq!(rows(&answer).len(), 60_000);
+    assert_eq!(stage.simulator.counts().rows_served, 60_000);
     // a client that leaves half way was not served
     let mut left = stage.ask_day(&token, SATURDAY).await.bytes_stream();
     left.next().await.unwrap().unwrap();
     drop(left);
-    assert_eq!(rows(&body(stage.get("/_simulator/rows?date=2024-01-06").await).await).len(), 20_000);
-    assert_eq!(stage.simulator.counts().rows_served, 20_000);
+    assert_eq!(rows(&body(stage.get("/_simulator/rows?date=2024-01-06").await).await).len(), 60_000);
+    assert_eq!(stage.simulator.counts().rows_served, 60_000);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! can help. It hands over answers' bodies unread; [`super::envelope`] reads them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::decode::{BodyEvent, Charset};
 use super::error::{ApiError, Redactor};
-use super::retry::{self, LONGEST_WAIT, Retry, TokenUse};
+use super::retry::{self, HAD_ITS_TOKEN, LONGEST_WAIT, Retry, TokenUse};
 use super::throttle::Throttle;
 use super::token::{self, Token, TokenSource};
 
@@ -26,6 +26,9 @@ pub struct Credentials {
     /// Sent as `pay2_key`, to the token endpoint alone.
     pub key: SecretString,
 }
+
+/// Bytes of an error's body that are looked at; far more than are shown.
+const EXCERPT_WINDOW: usize = 4096;
 
 /// Tells the time: what decides whether a pay date had passed when it was asked for.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
@@ -75,6 +78,8 @@ pub struct Client {
     tokens: TokenSource,
     throttle: Throttle,
     counters: Counters,
+    /// New tokens that were refused since a call last succeeded.
+    refused_new_tokens: AtomicU32,
 }
 
 /// Why a call, retries and all, came to nothing.
@@ -142,6 +147,7 @@ impl Client {
             credentials,
             tokens: TokenSource::default(),
             counters: Counters::default(),
+            refused_new_tokens: AtomicU32::new(0),
         })
     }
 
@@ -186,25 +192,27 @@ impl Client {
         tid: Option<&str>,
         mut receive: impl AsyncFnMut(PendingAnswer) -> Result<T, Cause<E>>,
     ) -> Result<T, CallError<E>> {
-        let began = Instant::now();
         let mut waits = retry::waits();
         let mut attempts = 0;
+        let mut futile_code = None;
         loop {
             attempts += 1;
-            let cause = match self.one_try(pay_date, tid, began, &mut receive).await {
+            let cause = match self.one_try(pay_date, tid, &mut futile_code, &mut receive).await {
                 Ok(value) => return Ok(value),
                 Err(Cause::Receiver(error)) => return Err(CallError { attempts, cause: Cause::Receiver(error) }),
                 Err(Cause::Api(error)) => error,
             };
             // the try has already had its new token, where one could help
-            let token = TokenUse { just_issued: true, renewed: true };
-            let wait = match retry::decide(&cause, token) {
-                _ if attempts > self.config.retries => None,
+            let wait = match retry::decide(&cause, HAD_ITS_TOKEN) {
+                _ if attempts > self.config.retries || self.refuses_every_token() => None,
                 Retry::Never | Retry::NewToken => None,
                 Retry::After(wait) => Some(wait.max(waits.next().unwrap_or_default())),
                 Retry::Backoff => waits.next(),
             };
-            let Some(wait) = wait else { return Err(CallError { attempts, cause: Cause::Api(cause) }) };
+            let Some(wait) = wait else {
+                let attempts = if let ApiError::NoToken { attempts, .. } = cause { attempts } else { attempts };
+                return Err(CallError { attempts, cause: Cause::Api(cause) });
+            };
             tracing::info!(%pay_date, attempt = attempts, error = chain(&cause), wait = ?wait, "trying again");
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(wait).await;
@@ -216,9 +224,10 @@ impl Client {
         &self,
         pay_date: NaiveDate,
         tid: Option<&str>,
-        began: Instant,
+        futile_code: &mut Option<String>,
         receive: &mut impl AsyncFnMut(PendingAnswer) -> Result<T, Cause<E>>,
     ) -> Result<T, Cause<E>> {
+        let began = Instant::now();
         let mut refused: Option<Token> = None;
         loop {
             let token = self.token(refused.as_ref()).await?;
@@ -228,16 +237,33 @@ impl Client {
             };
             let error = match outcome {
                 Err(Cause::Api(error)) => self.redactor(Some(&token)).error(error),
-                done => return done,
+                done => {
+                    self.refused_new_tokens.store(0, Ordering::Relaxed);
+                    return done;
+                }
             };
-            let used = TokenUse { just_issued: token.issued >= began, renewed: refused.is_some() };
-            if retry::decide(&error, used) != Retry::NewToken {
+            let code = if let ApiError::ResultCode { code, .. } = &error { Some(code.clone()) } else { None };
+            let used =
+                TokenUse { just_issued: token.issued >= began, renewed: refused.is_some(), futile: code.is_some() && code == *futile_code };
+            if used.just_issued && matches!(error, ApiError::TokenRefused(_)) {
+                self.refused_new_tokens.fetch_add(1, Ordering::Relaxed);
+            }
+            if retry::decide(&error, used) != Retry::NewToken || self.refuses_every_token() {
+                if used.just_issued {
+                    *futile_code = code;
+                }
                 return Err(error.into());
             }
             tracing::info!(%pay_date, error = chain(&error), "asking for a new token");
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
             refused = Some(token);
         }
+    }
+
+    /// Whether asking on with new tokens is hammering: several in a row were refused at once.
+    fn refuses_every_token(&self) -> bool {
+        const IN_A_ROW: u32 = 5;
+        self.refused_new_tokens.load(Ordering::Relaxed) >= IN_A_ROW
     }
 
     fn redactor(&self, token: Option<&Token>) -> Redactor {
@@ -289,9 +315,9 @@ impl Client {
                         Ok(token) => return Ok(token),
                         Err(error) => self.redactor(None).error(error),
                     };
-                    let wait = match retry::decide(&error, TokenUse { just_issued: true, renewed: true }) {
+                    let wait = match retry::decide(&error, HAD_ITS_TOKEN) {
                         Retry::Never | Retry::NewToken => return Err(error),
-                        _ if attempts > self.config.retries => return Err(ApiError::NoToken(Arc::new(error))),
+                        _ if attempts > self.config.retries => return Err(ApiError::NoToken { attempts, source: Arc::new(error) }),
                         Retry::After(wait) => wait.max(waits.next().unwrap_or_default()),
                         Retry::Backoff => waits.next().unwrap_or_default(),
                     };
@@ -358,9 +384,17 @@ impl Client {
             }
             self.throttle.pause(wait);
         }
-        let excerpt = match self.chunk(&mut response, 0).await {
-            Ok(Some(chunk)) => Some(String::from_utf8_lossy(&chunk[..chunk.len().min(4096)]).into_owned()),
-            _ => None,
+        // enough to find a secret in before the text is cut, and none of a body that breaks off inside one
+        let mut beginning = Vec::new();
+        let excerpt = loop {
+            match self.chunk(&mut response, 0).await {
+                Ok(Some(chunk)) => beginning.extend_from_slice(&chunk),
+                Ok(None) => break Some(String::from_utf8_lossy(&beginning).into_owned()).filter(|text| !text.is_empty()),
+                Err(_) => break None,
+            }
+            if beginning.len() > EXCERPT_WINDOW {
+                break Some(String::from_utf8_lossy(&beginning).into_owned());
+            }
         };
         Err(ApiError::Status { status: status.as_u16(), retry_after, excerpt })
     }

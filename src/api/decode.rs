@@ -75,7 +75,7 @@ pub(crate) struct Charset(&'static Encoding);
 impl Charset {
     /// The charset a `Content-Type` declares; UTF-8 where it declares none.
     pub(crate) fn from_content_type(header: Option<&str>) -> Result<Self, ApiError> {
-        let Some(label) = header.and_then(charset_label) else { return Ok(Self(UTF_8)) };
+        let Some(label) = header.and_then(charset_label).filter(|label| !label.is_empty()) else { return Ok(Self(UTF_8)) };
         // names for CP949 that the WHATWG list lacks
         let known = match label.to_ascii_lowercase().as_str() {
             "cp949" | "ms949" | "uhc" | "x-windows-949" | "euckr" => Some(encoding_rs::EUC_KR),
@@ -88,7 +88,7 @@ impl Charset {
 fn charset_label(content_type: &str) -> Option<&str> {
     content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches(['"', '\'']))
     })
 }
 
@@ -169,8 +169,13 @@ impl TextReader {
         };
         self.source.consume(length);
         if let Err(at) = valid {
-            // at most a few bytes of a split sequence lie before this block
-            self.failed = Some(ApiError::Charset { charset: self.charset.0.name(), at: start + at as u64 });
+            self.failed = Some(if self.ended {
+                // the end came inside a character
+                ApiError::Cut { bytes: self.read }
+            } else {
+                // at most a few bytes of a split sequence lie before this block
+                ApiError::Charset { charset: self.charset.0.name(), at: start + at as u64 }
+            });
         }
         Ok(!self.ended || self.failed.is_some())
     }

@@ -66,7 +66,27 @@ struct Envelope {
     code: Option<String>,
     message: Option<String>,
     data: Data,
+    /// How many of the manual's row fields it has: a row rather than an answer, where it has any.
+    fields: usize,
+    /// Members that the manual does not name.
     unknown: Vec<String>,
+    /// Whether one of these holds values of its own, as a list of rows would.
+    unknown_content: bool,
+}
+
+impl Envelope {
+    /// Refuses an answer without rows that has something else in their place: rows under another
+    /// name must not read as a day without any.
+    fn says_nothing_else<E>(&self) -> Step<(), E> {
+        let instead = match self.data {
+            Data::Missing => self.code.as_deref() == Some(SUCCESS) && !self.unknown.is_empty(),
+            _ => false,
+        };
+        if instead || (self.data != Data::Rows && self.unknown_content) {
+            return shape(format!("no rows in DATA, and members that the manual does not name: {}", self.unknown.join(", ")));
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -104,15 +124,21 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
     fn answer(&mut self) -> Step<Answer, E> {
         let (envelope, verdict) = match self.next_byte()? {
             Some(b'{') => {
-                let (envelope, row) = self.object(false)?;
+                let envelope = self.object(false)?;
                 let verdict = self.judge(&envelope)?;
-                if row.known > 0 && envelope.data == Data::Missing && matches!(verdict, Verdict::Success) {
+                if envelope.fields > 0 {
                     return shape("a row stands where an answer with DATA should");
                 }
+                envelope.says_nothing_else()?;
                 (envelope, verdict)
             }
             Some(b'[') => self.array()?,
-            Some(_) => return Err(self.not_json(self.at, "an object or an array").into()),
+            Some(_) => {
+                let at = self.at;
+                let value = self.scan(|bytes, at| json::value(bytes, at).map(|_| ((), at)));
+                // a bare value is JSON all the same; a page of text or HTML is not
+                return if value.is_ok() { shape("a bare value") } else { Err(self.not_json(at, "an object or an array").into()) };
+            }
             None => return Err(ApiError::Cut { bytes: self.text.bytes() }.into()),
         };
         if self.next_byte()?.is_some() {
@@ -130,7 +156,7 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
     /// An array of answers, or of rows with a code each.
     fn array(&mut self) -> Step<(Envelope, Verdict), E> {
         let mut all: Option<(Envelope, Verdict)> = None;
-        let (mut answers, mut bare_rows) = (false, false);
+        let (mut answers, mut codes_alone, mut bare_rows) = (false, false, false);
         self.at += 1;
         if self.expect()? == b']' {
             return shape("an empty array, with no RESULTCODE");
@@ -139,16 +165,27 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
             if self.expect()? != b'{' {
                 return shape("an array of something else than objects");
             }
-            let (envelope, row) = self.object(true)?;
+            let envelope = self.object(true)?;
             let verdict = self.judge(&envelope)?;
             if envelope.data != Data::Missing {
                 answers = true;
-            } else if row.known > 0 && matches!(verdict, Verdict::Success) {
+                if envelope.fields > 0 {
+                    return shape("a row that has DATA of its own");
+                }
+                envelope.says_nothing_else()?;
+            } else if bare_rows || envelope.fields > 0 {
+                if matches!(verdict, Verdict::Empty) {
+                    return shape("a row under a code that means no rows");
+                }
+                // whatever stands among rows is one: what is missing from it is then refused by name
                 bare_rows = true;
                 self.bare_row()?;
+            } else {
+                codes_alone = true;
+                envelope.says_nothing_else()?;
             }
             self.keep = None;
-            if answers && bare_rows {
+            if bare_rows && (answers || codes_alone) {
                 return shape("an array that mixes rows with answers");
             }
             all = Some(match all.take() {
@@ -181,14 +218,13 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
     }
 
     /// Reads one object member by member; with `keep`, so that it can be read again as a row.
-    fn object(&mut self, keep: bool) -> Step<(Envelope, Fields), E> {
+    fn object(&mut self, keep: bool) -> Step<Envelope, E> {
         let mut envelope = Envelope::default();
-        let mut fields = Fields::default();
         self.keep = keep.then_some(self.at);
         self.at += 1;
         if self.expect()? == b'}' {
             self.at += 1;
-            return Ok((envelope, fields));
+            return Ok(envelope);
         }
         loop {
             self.expect()?;
@@ -219,11 +255,14 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
                     *slot = text;
                 }
                 _ => {
-                    self.scan(|bytes, at| json::value(bytes, at).map(|(_, end)| ((), end)))?;
+                    let content = self.scan(|bytes, at| json::value(bytes, at).map(|(value, end)| (holds_values(value), end)))?;
                     if super::wire::Field::ALL.iter().any(|field| field.name() == key) {
-                        fields.known += 1;
-                    } else if envelope.unknown.len() < 16 {
-                        envelope.unknown.push(key);
+                        envelope.fields += 1;
+                    } else {
+                        envelope.unknown_content |= content;
+                        if envelope.unknown.len() < 16 {
+                            envelope.unknown.push(key.chars().take(40).collect());
+                        }
                     }
                 }
             }
@@ -234,7 +273,7 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
             }
         }
         self.at += 1;
-        Ok((envelope, fields))
+        Ok(envelope)
     }
 
     /// The rows of `DATA`, the array at the cursor.
@@ -385,10 +424,9 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
     }
 }
 
-/// How many of the manual's row fields an object has.
-#[derive(Debug, Default)]
-struct Fields {
-    known: usize,
+/// Whether a value is a list or an object with anything in it.
+fn holds_values(value: Value<'_>) -> bool {
+    matches!(value, Value::Other(text) if text.starts_with(['{', '[']) && !text[1..text.len() - 1].trim().is_empty())
 }
 
 fn merge((mut all, verdict): (Envelope, Verdict), (next, next_verdict): (Envelope, Verdict)) -> (Envelope, Verdict) {

@@ -83,7 +83,12 @@ pub enum ApiError {
     },
     /// No token could be had; the call was not made.
     #[error("no token could be had")]
-    NoToken(#[source] Arc<ApiError>),
+    NoToken {
+        /// Tries made.
+        attempts: u32,
+        /// What the last of them met.
+        source: Arc<ApiError>,
+    },
     /// A token answer without a usable token.
     #[error("the token answer cannot be used: {0}")]
     TokenAnswer(&'static str),
@@ -141,7 +146,7 @@ impl ApiError {
             | Self::Redirect(_)
             | Self::ResultCode { .. }
             | Self::TokenAnswer(_) => Fault::Upstream,
-            Self::NoToken(error) => error.fault(),
+            Self::NoToken { source, .. } => source.fault(),
             Self::TokenRefused(_) | Self::KeyRefused { .. } => Fault::Auth,
             Self::TooLarge(_) | Self::Shape(_) | Self::Charset { .. } | Self::Encoding { .. } => Fault::Contract,
         }
@@ -152,12 +157,22 @@ impl ApiError {
 const SHOWN: usize = 160;
 
 /// Makes the API's own words fit to be shown: without the secrets it may repeat, and short.
+///
+/// Knows each secret as it is and as JSON writes it, with `/` escaped, which PHP does, or not.
 pub(crate) struct Redactor(Vec<SecretString>);
 
 impl Redactor {
     /// Takes these secrets out.
     pub(crate) fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
-        Self(secrets.into_iter().filter(|secret| !secret.expose_secret().is_empty()).collect())
+        let mut forms = Vec::new();
+        for secret in secrets {
+            let plain = secret.expose_secret();
+            let quoted = serde_json::to_string(plain).unwrap_or_default();
+            let json = quoted.trim_matches('"');
+            forms.extend([json.replace('/', "\\/"), json.to_owned(), plain.to_owned()].map(SecretString::from));
+        }
+        forms.retain(|form| !form.expose_secret().is_empty());
+        Self(forms)
     }
 
     /// `text` without the secrets, cut to a readable length.

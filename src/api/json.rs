@@ -313,6 +313,24 @@ pub(crate) fn canonical(bytes: &[u8], at: usize, out: &mut String) -> Scanned<us
     }
 }
 
+/// A scanned value's text without the white space between its parts, so that it fits a line.
+pub(crate) fn compact(text: &str) -> String {
+    let mut inside = false;
+    let mut escaped = false;
+    text.chars()
+        .filter(|character| {
+            let kept = inside || !matches!(character, ' ' | '\t' | '\n' | '\r');
+            match character {
+                _ if escaped => escaped = false,
+                '\\' => escaped = inside,
+                '"' => inside = !inside,
+                _ => {}
+            }
+            kept
+        })
+        .collect()
+}
+
 /// Writes an object of keys and already canonical values, in the order given.
 pub(crate) fn write_object<K: AsRef<str>>(pairs: &[(K, String)], out: &mut String) {
     out.push('{');

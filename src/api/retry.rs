@@ -20,18 +20,23 @@ pub(crate) enum Retry {
 /// What is known of the token a failed call used.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenUse {
-    /// It was issued after this day's fetch began.
+    /// It was issued in this try.
     pub(crate) just_issued: bool,
     /// This try has already asked for a new one.
     pub(crate) renewed: bool,
+    /// A token that was just issued met the same code in an earlier try: no new one helps against it.
+    pub(crate) futile: bool,
 }
+
+/// Of a try that is over: it has had its new token, where one could help.
+pub(crate) const HAD_ITS_TOKEN: TokenUse = TokenUse { just_issued: true, renewed: true, futile: true };
 
 /// Decides for a failure of a settlement call.
 pub(crate) fn decide(error: &ApiError, token: TokenUse) -> Retry {
     match error {
         ApiError::TokenRefused(_) if !token.renewed => Retry::NewToken,
         // an expired token may be answered with a code of its own, which no document names
-        ApiError::ResultCode { .. } if !token.just_issued && !token.renewed => Retry::NewToken,
+        ApiError::ResultCode { .. } if !token.just_issued && !token.renewed && !token.futile => Retry::NewToken,
         ApiError::Status { status, retry_after, .. } => match (retriable(*status), retry_after) {
             (false, _) => Retry::Never,
             (true, Some(wait)) => Retry::After(*wait),
@@ -48,7 +53,7 @@ pub(crate) fn decide(error: &ApiError, token: TokenUse) -> Retry {
         | ApiError::NotJson { .. }
         | ApiError::TokenAnswer(_) => Retry::Backoff,
         // asking for a token has its own retries
-        ApiError::NoToken(_)
+        ApiError::NoToken { .. }
         | ApiError::Redirect(_)
         | ApiError::WaitTooLong(_)
         | ApiError::KeyRefused { .. }

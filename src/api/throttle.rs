@@ -27,15 +27,22 @@ impl Throttle {
     /// Returns when the next request may be sent.
     pub(crate) async fn ready(&self) {
         loop {
-            let wait = *self.not_before.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            match wait {
-                Some(until) if until > Instant::now() => tokio::time::sleep_until(until).await,
-                _ => break,
+            while let Some(until) = self.paused() {
+                tokio::time::sleep_until(until).await;
+            }
+            if let Some(limiter) = &self.limiter {
+                limiter.until_ready().await;
+            }
+            // a wait may have been asked for while this walker waited for its turn
+            if self.paused().is_none() {
+                return;
             }
         }
-        if let Some(limiter) = &self.limiter {
-            limiter.until_ready().await;
-        }
+    }
+
+    fn paused(&self) -> Option<Instant> {
+        let until = *self.not_before.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        until.filter(|until| *until > Instant::now())
     }
 
     /// No walker asks again before `wait` has passed.

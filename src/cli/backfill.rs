@@ -6,7 +6,7 @@ use crate::config::{self, ConfigError};
 use crate::plan::{Mode, Refetch};
 
 use super::fetch::{FetchArgs, Wanted};
-use super::options::GlobalArgs;
+use super::options::{ApiArgs, GlobalArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct BackfillArgs {
@@ -24,6 +24,10 @@ pub(super) struct BackfillArgs {
 }
 
 impl BackfillArgs {
+    pub(super) fn api(&mut self) -> &mut ApiArgs {
+        &mut self.fetch.api
+    }
+
     pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
         let wanted = self.wanted();
         self.fetch.run("backfill", wanted, global).await

@@ -25,7 +25,7 @@ pub(super) struct CheckArgs {
     #[command(flatten)]
     lake: LakeArgs,
     #[command(flatten)]
-    api: ApiArgs,
+    pub(super) api: ApiArgs,
     #[command(flatten)]
     output: OutputArgs,
 }

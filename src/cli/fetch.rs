@@ -6,7 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::api::client::chain;
-use crate::config::{self, ApiSettings, ConfigError, RawSettings, defaults};
+use crate::config::{self, ApiSettings, ConfigError, RawSettings};
 use crate::extract::Policy;
 use crate::lake::destination::Destination;
 use crate::lake::store::Lake;
@@ -24,7 +24,7 @@ pub(super) struct FetchArgs {
     #[command(flatten)]
     lake: LakeArgs,
     #[command(flatten)]
-    api: ApiArgs,
+    pub(super) api: ApiArgs,
     #[command(flatten)]
     run: RunArgs,
     /// Print what would be done for each day and why; ask and write nothing
@@ -47,6 +47,7 @@ struct Settings {
     raw: RawSettings,
     api: ApiSettings,
     dest: Destination,
+    concurrency: usize,
 }
 
 impl FetchArgs {
@@ -54,7 +55,7 @@ impl FetchArgs {
     pub(super) async fn run(&self, command: &'static str, wanted: Result<Wanted, ConfigError>, global: &GlobalArgs) -> u8 {
         let range = wanted.as_ref().ok().and_then(|wanted| wanted.from.map(|from| Range { from, to: wanted.to }));
         let settings = wanted.and_then(|wanted| Ok((wanted, self.settings(global)?)));
-        let (Wanted { from, to, mode }, Settings { raw, api, dest }) = match settings {
+        let (Wanted { from, to, mode }, Settings { raw, api, dest, concurrency }) = match settings {
             Ok(settings) => settings,
             Err(error) => return output::refused(command, range, self.lake.dest.as_deref(), &error, &self.output),
         };
@@ -71,7 +72,7 @@ impl FetchArgs {
             from,
             to,
             mode: mode.unwrap_or(Mode::Backfill(raw.refetch.unwrap_or_default())),
-            concurrency: raw.concurrency.unwrap_or(defaults::CONCURRENCY).into(),
+            concurrency,
             policy: Policy {
                 environment: session.environment,
                 source_url: session.source_url.clone(),
@@ -98,28 +99,30 @@ impl FetchArgs {
     }
 
     fn settings(&self, global: &GlobalArgs) -> Result<Settings, ConfigError> {
+        self.output.check()?;
         let flags = RawSettings { dest: self.lake.dest.clone(), ..self.run.over(self.api.settings()) };
         let raw = flags.over_file(global.config.as_deref())?;
         let dest = config::destination(&raw)?;
         let api = ApiSettings::new(&raw, &self.api.simulator)?;
-        Ok(Settings { raw, api, dest })
+        let concurrency = config::concurrency(&raw)?;
+        Ok(Settings { raw, api, dest, concurrency })
     }
 
     fn print_plan(&self, plan: &[PlannedDay], merchant_id: &str, config: &RunConfig) -> u8 {
         let word = |action| if action == Action::Fetch { "fetch" } else { "skip" };
         let asked = plan.iter().filter(|day| day.action == Action::Fetch).count();
+        let days: Vec<_> = plan
+            .iter()
+            .map(|day| json!({ "merchant_id": merchant_id, "pay_date": day.pay_date, "action": word(day.action), "reason": day.reason }))
+            .collect();
+        let (from, to) = (plan.first().map(|day| day.pay_date), plan.last().map(|day| day.pay_date));
+        let result = json!({
+            "command": config.command, "dry_run": true, "status": "success", "exit_code": 0, "from": from, "to": to, "dest": config.dest,
+            "dates": { "planned": plan.len(), "fetch": asked, "skip": plan.len() - asked }, "days": days,
+        });
+        let saved = output::save(&self.output, &result.to_string());
         match self.output.format() {
-            OutputFormat::Json => {
-                let days: Vec<_> = plan
-                    .iter()
-                    .map(|day| json!({ "merchant_id": merchant_id, "pay_date": day.pay_date, "action": word(day.action), "reason": day.reason }))
-                    .collect();
-                let (from, to) = (plan.first().map(|day| day.pay_date), plan.last().map(|day| day.pay_date));
-                output::line(json!({
-                    "command": config.command, "dry_run": true, "status": "success", "exit_code": 0, "from": from, "to": to, "dest": config.dest,
-                    "dates": { "planned": plan.len(), "fetch": asked, "skip": plan.len() - asked }, "days": days,
-                }));
-            }
+            OutputFormat::Json => output::line(result),
             OutputFormat::Text => {
                 for day in plan {
                     output::line(format_args!("{} {:5} {}", day.pay_date, word(day.action), day.reason));
@@ -127,6 +130,6 @@ impl FetchArgs {
                 output::line(format_args!("{asked} of {} days would be asked for", plan.len()));
             }
         }
-        0
+        u8::from(!saved)
     }
 }

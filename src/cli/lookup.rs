@@ -9,7 +9,7 @@ use crate::api::client::chain;
 use crate::config::{self, ApiSettings, RawSettings};
 use crate::extract::lookup;
 use crate::settlement::cells::cell;
-use crate::settlement::columns::COLUMNS;
+use crate::settlement::columns::{COLUMNS, Kind};
 
 use super::check::exit_code;
 use super::options::{ApiArgs, GlobalArgs};
@@ -25,7 +25,7 @@ pub(super) struct LookupArgs {
     #[arg(long, value_name = "TID")]
     tid: Option<String>,
     #[command(flatten)]
-    api: ApiArgs,
+    pub(super) api: ApiArgs,
     /// Form of the rows on stdout [default: text on a terminal, else json]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     output: Option<RowFormat>,
@@ -104,8 +104,17 @@ fn print_table(rows: impl Iterator<Item = Row>) {
 
 fn print_json(rows: impl Iterator<Item = Row>) {
     for row in rows {
-        let object: Map<String, Json> = COLUMNS.iter().zip(row).map(|(column, value)| (column.name.to_owned(), value.into())).collect();
+        let object: Map<String, Json> =
+            COLUMNS.iter().zip(row).map(|(column, value)| (column.name.to_owned(), json_value(column.kind, value))).collect();
         output::line(Json::from(object));
+    }
+}
+
+/// Positions are numbers; amounts stay strings, so that no reader makes floats of them.
+fn json_value(kind: Kind, value: Option<String>) -> Json {
+    match (kind, value) {
+        (Kind::Int32, Some(value)) => value.parse::<i32>().map_or(Json::Null, Json::from),
+        (_, value) => value.into(),
     }
 }
 

@@ -17,7 +17,7 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use options::GlobalArgs;
@@ -64,13 +64,30 @@ enum Command {
     },
 }
 
+impl Command {
+    /// The flags of a command that asks the API.
+    fn api(&mut self) -> Option<&mut options::ApiArgs> {
+        match self {
+            Self::Backfill(args) => Some(args.api()),
+            Self::Sync(args) => Some(args.api()),
+            Self::Check(args) => Some(&mut args.api),
+            Self::Lookup(args) => Some(&mut args.api),
+            Self::Status(_) | Self::Verify(_) | Self::Schema(_) | Self::Simulate(_) | Self::Completions { .. } => None,
+        }
+    }
+}
+
 /// Parses the command line, runs its command and gives the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (mut cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return output::usage(&error),
     };
+    if let (Some((_, given)), Some(api)) = (matches.subcommand(), cli.command.api()) {
+        api.settle_root(given);
+    }
     telemetry::start(&cli.global);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -1,11 +1,12 @@
 //! Flags that several commands share. Types only; [`crate::config`] checks what they say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, ValueEnum};
 
-use crate::config::{Env, RawSettings, names};
+use crate::config::{ConfigError, Env, RawSettings, names};
 use crate::extract::BadRows;
 use crate::simulator::SimulatorArgs;
 
@@ -48,13 +49,37 @@ pub(super) enum OutputFormat {
     Json,
 }
 
+/// Which API, as typed; a variable that is set to nothing says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum EnvArg {
+    /// The live API
+    Live,
+    /// The vendor's test API
+    Sandbox,
+    /// The one embedded here, on loopback; needs no credentials
+    Simulator,
+    #[value(name = "", hide = true)]
+    Unset,
+}
+
+impl EnvArg {
+    fn named(self) -> Option<Env> {
+        match self {
+            Self::Live => Some(Env::Live),
+            Self::Sandbox => Some(Env::Sandbox),
+            Self::Simulator => Some(Env::Simulator),
+            Self::Unset => None,
+        }
+    }
+}
+
 /// The API to ask.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "API")]
 pub(super) struct ApiArgs {
     /// Which API to ask [default: live]
     #[arg(long, env = names::ENV, hide_env_values = true)]
-    pub(super) env: Option<Env>,
+    pub(super) env: Option<EnvArg>,
     /// Another API root (plain http on loopback alone)
     #[arg(long, env = names::BASE_URL, value_name = "URL", hide_env_values = true)]
     pub(super) base_url: Option<String>,
@@ -98,7 +123,7 @@ pub(super) struct LakeArgs {
 #[command(next_help_heading = "Run")]
 pub(super) struct RunArgs {
     /// Days in flight [default: 4]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) concurrency: Option<u16>,
     /// A row that cannot be read, or is another day's: fail its day, or publish the day without it [default: fail]
     #[arg(long, value_name = "HOW")]
@@ -124,6 +149,16 @@ pub(super) struct OutputArgs {
 }
 
 impl OutputArgs {
+    /// Refuses a result file that could not be written, before the run rather than after it.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let Some(path) = &self.result_file else { return Ok(()) };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if path.is_dir() || !folder.is_dir() {
+            return Err(ConfigError::Setting(format!("--result-file {}: it must name a file in a folder that is there", path.display())));
+        }
+        Ok(())
+    }
+
     /// The form asked for, or the one that fits where stdout goes.
     pub(super) fn format(&self) -> OutputFormat {
         output_format(self.output)
@@ -137,10 +172,19 @@ pub(super) fn output_format(asked: Option<OutputFormat>) -> OutputFormat {
 }
 
 impl ApiArgs {
+    /// Where `--env simulator` is a flag and another API root only a variable, the flag decides: nobody
+    /// who asks for the simulator should send a key elsewhere.
+    pub(super) fn settle_root(&mut self, given: &ArgMatches) {
+        let env_is_flag = given.value_source("env") == Some(ValueSource::CommandLine);
+        if self.env == Some(EnvArg::Simulator) && env_is_flag && given.value_source("base_url") == Some(ValueSource::EnvVariable) {
+            self.base_url = None;
+        }
+    }
+
     /// The settings these flags give.
     pub(super) fn settings(&self) -> RawSettings {
         RawSettings {
-            env: self.env,
+            env: self.env.and_then(EnvArg::named),
             base_url: self.base_url.clone(),
             api_id: self.api_id.clone(),
             rate_limit: self.rate_limit,

@@ -12,7 +12,7 @@ use comfy_table::{CellAlignment, Table};
 use crate::api::client::chain;
 use crate::config::ConfigError;
 use crate::plan::Range;
-use crate::result::{RunResult, Stopped, write_file};
+use crate::result::{RunResult, Status, Stopped, write_file};
 use crate::settlement::columns::amounts;
 use crate::settlement::values::format_decimal;
 
@@ -25,25 +25,30 @@ pub(super) fn line(text: impl Display) {
 
 /// Prints the result, writes it to the file asked for, and gives the exit code.
 pub(super) fn result(result: &RunResult, output: &OutputArgs) -> u8 {
+    let mut result = result.clone();
     if let Some(error) = &result.error {
         tracing::error!("{error}");
     }
-    let json = serde_json::to_string(result).unwrap_or_default();
-    let mut code = result.exit_code;
-    if let Some(path) = &output.result_file
-        && !save(path, &json)
-        && code == 0
-    {
-        code = 1;
+    let json = |result: &RunResult| serde_json::to_string(result).unwrap_or_default();
+    if !save(output, &json(&result)) && result.exit_code == 0 {
+        // a scheduler that waits for the file must not be told that all is well
+        result.exit_code = 1;
+        result.status = Status::Failed;
+        result.error = Some("the result could not be written to --result-file; the lake is as the rest of it says".into());
     }
     match output.format() {
-        OutputFormat::Json => line(json),
-        OutputFormat::Text => text(result),
+        OutputFormat::Json => line(json(&result)),
+        OutputFormat::Text => text(&result),
     }
-    code
+    result.exit_code
 }
 
-fn save(path: &Path, json: &str) -> bool {
+/// Writes a result to the file asked for; whether it could.
+pub(super) fn save(output: &OutputArgs, json: &str) -> bool {
+    output.result_file.as_deref().is_none_or(|path| save_to(path, json))
+}
+
+fn save_to(path: &Path, json: &str) -> bool {
     let saved = write_file(path, &format!("{json}\n"));
     if let Err(error) = &saved {
         tracing::error!("cannot write the result to {}: {error}", path.display());
@@ -69,7 +74,7 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
         let result = RunResult::not_begun(command, None, None, Stopped::Settings, message);
         let json = serde_json::to_string(&result).unwrap_or_default();
         if let Some(path) = result_file(&arguments) {
-            save(&path, &json);
+            save_to(&path, &json);
         }
         line(json);
     }

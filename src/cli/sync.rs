@@ -8,7 +8,7 @@ use crate::lake::record::seoul_date;
 use crate::plan::{Daily, Mode};
 
 use super::fetch::{FetchArgs, Wanted};
-use super::options::GlobalArgs;
+use super::options::{ApiArgs, GlobalArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct SyncArgs {
@@ -29,6 +29,10 @@ pub(super) struct SyncArgs {
 }
 
 impl SyncArgs {
+    pub(super) fn api(&mut self) -> &mut ApiArgs {
+        &mut self.fetch.api
+    }
+
     pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
         let wanted = self.wanted();
         self.fetch.run("sync", wanted, global).await

@@ -261,18 +261,24 @@ impl<'a> Extractor<'a> {
         let Some(first) = &rejects.first else { return Ok(day) };
         let location = key.rejects(&self.run_id);
         let kept = self.lake.put(&location, rejects.lines.clone()).await;
-        if let Err(error) = &kept {
-            tracing::warn!(pay_date = %key.pay_date, error = chain(error), "the rows that could not be read are not kept");
-        }
         let more = match rejects.count {
             1 => String::new(),
             count => format!(" (and {} more bad rows)", count - 1),
         };
         if self.policy.bad_rows == BadRows::Reject {
+            // rows that are in neither place would be lost
+            if let Err(error) = kept {
+                day.staged.discard().await;
+                return Err(DayError { attempts, ..storage(&error) });
+            }
             tracing::warn!(pay_date = %key.pay_date, rows = rejects.count, kept = %location, "rows were rejected: {first}{more}");
             return Ok(day);
         }
-        let message = format!("{first}{more}; nothing of the day was published: see {location}, and --bad-rows reject to publish the rest");
+        let see = match &kept {
+            Ok(()) => format!("see {location}"),
+            Err(error) => format!("the bad rows are not kept ({})", chain(error)),
+        };
+        let message = format!("{first}{more}; nothing of the day was published: {see}, and --bad-rows reject to publish the rest");
         day.staged.discard().await;
         Err(DayError { kind: Kind::Contract, message, attempts })
     }

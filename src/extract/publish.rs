@@ -8,8 +8,9 @@ use crate::lake::error::LakeError;
 use crate::lake::layout::DayKey;
 use crate::lake::record::{DayRecord, State};
 use crate::result::{Kind, Restated};
+use crate::settlement::columns::amounts;
 use crate::settlement::diff::Diff;
-use crate::settlement::totals::parse_sum;
+use crate::settlement::totals::{Sums, parse_sum};
 use crate::settlement::values::format_decimal;
 
 use super::{DayError, Extractor, Landed, ReadDay, storage};
@@ -31,8 +32,11 @@ impl Extractor<'_> {
         };
         let replaced = match self.admit(&key, record).await {
             Ok(Admission::Publish(replaced)) => replaced,
-            Ok(Admission::AsStored) => {
+            Ok(Admission::AsStored(stored)) => {
                 staged.discard().await;
+                // the figures of what is in the lake, whichever answer it came from
+                landed.rows = stored.rows;
+                landed.sums = sums(&stored);
                 return Ok(landed);
             }
             Err(error) => {
@@ -68,13 +72,13 @@ impl Extractor<'_> {
             }
             Err(error) => return Err(storage(&error)),
         };
-        if stored.extracted_at > record.extracted_at {
-            tracing::warn!(pay_date = %key.pay_date, "another run has published a later answer, which stays");
-            return Ok(Admission::AsStored);
-        }
         if stored.digest == record.digest {
             let anew = record.supersedes(&stored);
-            return Ok(if anew { Admission::Publish(None) } else { Admission::AsStored });
+            return Ok(if anew { Admission::Publish(None) } else { Admission::AsStored(Box::new(stored)) });
+        }
+        if stored.extracted_at > record.extracted_at {
+            tracing::warn!(pay_date = %key.pay_date, stored = %stored.extracted_at, "the lake holds a later answer, which stays");
+            return Ok(Admission::AsStored(Box::new(stored)));
         }
         if record.rows == 0 && is_protected(&stored) && !self.policy.allow_empty_replacement {
             return Err(DayError {
@@ -92,15 +96,13 @@ impl Extractor<'_> {
 
     /// What changed from the version kept at `kept` to the one now in the table.
     async fn compare(&self, key: &DayKey, stored: &DayRecord, kept: &Path, record: &DayRecord) -> Result<Restated, LakeError> {
-        let diff = self.lake.read_rows(kept, Diff::default(), Diff::before).await?;
+        let diff = self.lake.read_rows(kept, Diff::with_rows(stored.rows, record.rows), Diff::before).await?;
         let changes = self.lake.read_rows(&key.settlement(), diff, Diff::after).await?.changes();
-        let sum = |record: &DayRecord, column: &str| record.sums.get(column).and_then(|sum| parse_sum(sum.as_str()?)).unwrap_or_default();
-        let delta = record
-            .sums
-            .keys()
-            .map(|column| (column, sum(record, column) - sum(stored, column)))
+        let delta = amounts()
+            .map(|(_, column)| column.name)
+            .zip(sums(record).into_iter().zip(sums(stored)).map(|(now, before)| now - before))
             .filter(|(_, change)| *change != 0)
-            .map(|(column, change)| (column.clone(), format_decimal(change, 2).into()))
+            .map(|(column, change)| (column.to_owned(), format_decimal(change, 2).into()))
             .collect();
         Ok(Restated {
             merchant_id: record.merchant_id.clone(),
@@ -120,7 +122,16 @@ enum Admission {
     /// It does, in place of the version given, which was kept there.
     Publish(Option<(Box<DayRecord>, Path)>),
     /// What is stored is as good.
-    AsStored,
+    AsStored(Box<DayRecord>),
+}
+
+/// A record's sums, read back.
+fn sums(record: &DayRecord) -> Sums {
+    let mut sums = Sums::default();
+    for (sum, (_, column)) in sums.iter_mut().zip(amounts()) {
+        *sum = record.sums.get(column.name).and_then(|text| parse_sum(text.as_str()?)).unwrap_or_default();
+    }
+    sums
 }
 
 /// A stored day that an empty answer may not replace unasked: pending rows alone may move away.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
 use chrono::{NaiveDate, SubsecRound as _};
-use serde_json::json;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use crate::api::client::{Cause, Client};
 use crate::api::decode::{BodyReader, TextReader};
 use crate::api::envelope::{self, Answer, ReadError};
 use crate::api::error::Redactor;
+use crate::api::json;
 use crate::lake::error::LakeError;
 use crate::lake::raw::{Evidence, RawHeader, RawWriter};
 use crate::lake::record::{Closing, DayRecord, State};
@@ -235,6 +236,15 @@ fn take(builder: &mut BatchBuilder) -> Result<RecordBatch, Trouble> {
     builder.take().map_err(|error| Trouble::Internal(error.to_string()))
 }
 
+/// A line of `rejects/`; the row to the letter, numbers and keys given twice as they came.
+#[derive(Serialize)]
+struct RejectLine<'a> {
+    position: u64,
+    field: Option<&'a str>,
+    reason: &'a str,
+    row: Option<Box<RawValue>>,
+}
+
 /// Rows that could not be read: the first thousand as evidence, all counted.
 #[derive(Default)]
 pub(super) struct Rejects {
@@ -252,14 +262,20 @@ impl Rejects {
     fn add(&mut self, error: RowError, raw: &str) {
         self.count += 1;
         if self.count <= Self::KEPT {
-            let room = self.lines.len() + raw.len() <= Self::KEPT_BYTES;
-            let row = if room { RawValue::from_string(raw.to_owned()).ok() } else { None };
+            let row = json::compact(raw);
+            let room = self.lines.len() + row.len() <= Self::KEPT_BYTES;
             let reason = match &error.value {
                 Some(value) => format!("{value} {}", error.reason),
                 None => error.reason.clone(),
             };
-            let line = json!({ "position": error.position, "field": error.field, "reason": reason, "row": row });
-            self.lines.extend_from_slice(line.to_string().as_bytes());
+            let line = RejectLine {
+                position: error.position,
+                field: error.field.as_deref(),
+                reason: &reason,
+                row: RawValue::from_string(row).ok().filter(|_| room),
+            };
+            // plain text and JSON that was read before always serialize
+            self.lines.extend_from_slice(serde_json::to_string(&line).unwrap_or_default().as_bytes());
             self.lines.push(b'\n');
         }
         self.first.get_or_insert(error);

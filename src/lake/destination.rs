@@ -30,6 +30,9 @@ impl Destination {
         if dest.is_empty() {
             return Err(refuse("it is empty"));
         }
+        if let Some(scheme) = ["s3:", "file:"].into_iter().find(|scheme| dest.starts_with(scheme) && !dest.contains("://")) {
+            return Err(refuse(&format!("write it with two slashes, {scheme}//")));
+        }
         if !dest.contains("://") {
             return Ok(Self::Local(PathBuf::from(dest)));
         }

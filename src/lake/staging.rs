@@ -38,7 +38,10 @@ impl StagingFolder {
         loop {
             fs::create_dir_all(&folder).map_err(&fail)?;
             let lock = File::open(&folder).map_err(&fail)?;
-            lock.lock().map_err(&fail)?;
+            // some network file systems lock no folders; a sweep there removes nothing either
+            if let Err(error) = lock.lock() {
+                tracing::debug!(%error, "the staging folder cannot be locked");
+            }
             // a sweep may have taken the folder between its making and its locking
             if folder.exists() {
                 return Ok(Self { held: Some((folder, lock)) });

@@ -3,7 +3,7 @@
 //! Local disk and S3 go the same way, through `object_store`.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -157,11 +157,12 @@ impl Lake {
         mut into: T,
         each: impl Fn(&mut T, &RecordBatch) + Send + 'static,
     ) -> Result<T, LakeError> {
-        let found = self.store.get(location).await.map_err(LakeError::object("read", location))?;
-        let bytes = found.bytes().await.map_err(LakeError::object("read", location))?;
+        let Some(file) = self.spool(location).await? else {
+            return Err(LakeError::Record { object: location.to_string(), reason: "it is missing".into() });
+        };
         let read = tokio::task::spawn_blocking(move || {
             let options = ArrowReaderOptions::new().with_schema(schema());
-            let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?.build()?;
+            let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?.build()?;
             for batch in reader {
                 each(&mut into, &batch?);
             }
@@ -176,18 +177,7 @@ impl Lake {
     /// # Errors
     /// Where the file cannot be fetched.
     pub(crate) async fn audit(&self, key: &DayKey) -> Result<Vec<String>, LakeError> {
-        let location = key.settlement();
-        let spool = |error: io::Error| LakeError::Open { dest: "the folder for temporary files".into(), source: Arc::new(error) };
-        let mut chunks = match self.store.get(&location).await {
-            Ok(found) => found.into_stream(),
-            Err(object_store::Error::NotFound { .. }) => return Ok(vec!["it is missing".into()]),
-            Err(error) => return Err(LakeError::object("read", &location)(error)),
-        };
-        // on disk, however large the day: Parquet is read from its end
-        let mut file = tempfile::tempfile().map_err(spool)?;
-        while let Some(chunk) = chunks.try_next().await.map_err(LakeError::object("read", &location))? {
-            io::Write::write_all(&mut file, &chunk).map_err(spool)?;
-        }
+        let Some(file) = self.spool(&key.settlement()).await? else { return Ok(vec!["it is missing".into()]) };
         let of = key.clone();
         let audited = tokio::task::spawn_blocking(move || audit(&of, file)).await;
         let Audit { mut found, raw } = audited.unwrap_or_else(|error| Audit::unusable(format!("it cannot be read: {error}")));
@@ -199,6 +189,21 @@ impl Lake {
             }
         }
         Ok(found)
+    }
+
+    /// Fetches an object into a temporary file: Parquet is read from its end, and a day may be large.
+    async fn spool(&self, location: &Path) -> Result<Option<File>, LakeError> {
+        let spool = |error: io::Error| LakeError::Open { dest: "the folder for temporary files".into(), source: Arc::new(error) };
+        let mut chunks = match self.store.get(location).await {
+            Ok(found) => found.into_stream(),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(LakeError::object("read", location)(error)),
+        };
+        let mut file = tempfile::tempfile().map_err(spool)?;
+        while let Some(chunk) = chunks.try_next().await.map_err(LakeError::object("read", location))? {
+            io::Write::write_all(&mut file, &chunk).map_err(spool)?;
+        }
+        Ok(Some(file))
     }
 
     /// The SHA-256 of an object; none where there is no such object.
@@ -261,7 +266,8 @@ impl Lake {
     /// # Errors
     /// The first of the three that fails, by name.
     pub async fn probe(&self, run_id: &str) -> Result<(), LakeError> {
-        let location = Path::from(format!("{STAGING}/check-{run_id}"));
+        let _folder = self.begin(run_id)?;
+        let location = Path::from(format!("{STAGING}/{run_id}/check"));
         self.put(&location, run_id.into()).await?;
         let read = self.store.get(&location).await.map_err(LakeError::object("read", &location))?;
         let content = read.bytes().await.map_err(LakeError::object("read", &location))?;

@@ -169,7 +169,7 @@ impl BatchBuilder {
             return Err(match malformed {
                 Malformed::NotAnObject => Fault::row("is not an object"),
                 Malformed::TooManyFields => Fault::row("has more unknown fields than are kept"),
-                Malformed::KeyTwice(key) => Fault { field: Some(key.clone()), value: None, reason: "is given twice".into() },
+                Malformed::KeyTwice(key) => Fault { field: Some(short(key)), value: None, reason: "is given twice".into() },
             });
         }
         let mut cells = Vec::with_capacity(self.builders.len());
@@ -247,7 +247,7 @@ fn canonical_extra(row: &WireRow<'_>) -> Result<Option<String>, Fault> {
         // a number ends only where something follows it
         let mut value = String::with_capacity(text.len());
         json::canonical(format!("{text} ").as_bytes(), 0, &mut value).map_err(|_| Fault {
-            field: Some(key.clone().into_owned()),
+            field: Some(short(key)),
             value: None,
             reason: "has a key twice inside".into(),
         })?;
@@ -289,6 +289,15 @@ fn finish(builder: &mut Builder) -> ArrayRef {
     }
 }
 
+/// Cut to a readable length.
+fn short(text: &str) -> String {
+    const SHOWN: usize = 80;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 struct Fault {
     field: Option<String>,
     value: Option<String>,
@@ -302,11 +311,6 @@ impl Fault {
 
     fn value(field: Field, given: Given<'_>, error: ValueError) -> Self {
         use crate::api::json::Value;
-        const SHOWN: usize = 80;
-        let short = |text: &str| match text.char_indices().nth(SHOWN) {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text.to_owned(),
-        };
         let value = match given {
             Given::Missing => None,
             Given::Value(Value::Null) => Some("null".to_owned()),

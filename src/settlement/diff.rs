@@ -1,7 +1,7 @@
 //! What changed between two versions of a day, counted over multisets: the API has no unique key, and
-//! two equal rows are both money. Keeps a hash a row.
+//! two equal rows are both money. Keeps a hash of each row and of its identity, 24 bytes, and no more.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
 
 use arrow_array::RecordBatch;
 
@@ -11,9 +11,12 @@ use super::totals::RowHasher;
 #[derive(Debug, Default)]
 pub struct Diff {
     hasher: RowHasher,
-    /// By content: how many more the new version has, and the rows' identity.
-    rows: HashMap<u128, (i64, u128)>,
+    before: Vec<Row>,
+    after: Vec<Row>,
 }
+
+/// Content, then identity: halves of the one and a half of the other, so that no byte is padding.
+type Row = [u64; 3];
 
 /// Rows by what became of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,42 +30,76 @@ pub struct Changes {
 }
 
 impl Diff {
+    /// Room for so many rows of each version.
+    #[must_use]
+    pub fn with_rows(before: u64, after: u64) -> Self {
+        let room = |rows| Vec::with_capacity(usize::try_from(rows).unwrap_or_default());
+        Self { hasher: RowHasher::default(), before: room(before), after: room(after) }
+    }
+
     /// Adds rows of the old version.
     pub fn before(&mut self, batch: &RecordBatch) {
-        self.count(batch, -1);
+        add(&mut self.hasher, &mut self.before, batch);
     }
 
     /// Adds rows of the new version.
     pub fn after(&mut self, batch: &RecordBatch) {
-        self.count(batch, 1);
-    }
-
-    fn count(&mut self, batch: &RecordBatch, by: i64) {
-        let mut identities = Vec::with_capacity(batch.num_rows());
-        self.hasher.identities(batch, |row| identities.push(row));
-        let mut identities = identities.into_iter();
-        let rows = &mut self.rows;
-        self.hasher.contents(batch, |row| {
-            let identity = identities.next().unwrap_or_default();
-            rows.entry(row).or_insert((0, identity)).0 += by;
-        });
+        add(&mut self.hasher, &mut self.after, batch);
     }
 
     /// What changed.
     #[must_use]
-    pub fn changes(self) -> Changes {
-        let mut by_identity: HashMap<u128, Changes> = HashMap::new();
-        for (more, identity) in self.rows.into_values() {
-            let changes = by_identity.entry(identity).or_default();
-            if more > 0 {
-                changes.added += more.unsigned_abs();
-            } else {
-                changes.removed += more.unsigned_abs();
+    pub fn changes(mut self) -> Changes {
+        let (removed, added) = apart(&mut self.before, &mut self.after, |row| row);
+        let identities = |rows: Vec<Row>| rows.into_iter().map(|row| row[2]).collect::<Vec<u64>>();
+        let (mut removed, mut added) = (identities(removed), identities(added));
+        let (gone, new) = apart(&mut removed, &mut added, |identity| identity);
+        let changed = (removed.len() - gone.len()) as u64;
+        Changes { added: new.len() as u64, removed: gone.len() as u64, changed }
+    }
+}
+
+fn add(hasher: &mut RowHasher, rows: &mut Vec<Row>, batch: &RecordBatch) {
+    let first = rows.len();
+    hasher.contents(batch, |content| rows.push([high(content), low(content), 0]));
+    let mut row = first;
+    hasher.identities(batch, |identity| {
+        rows[row][2] = low(identity);
+        row += 1;
+    });
+}
+
+fn high(hash: u128) -> u64 {
+    low(hash >> 64)
+}
+
+fn low(hash: u128) -> u64 {
+    u64::try_from(hash & u128::from(u64::MAX)).unwrap_or_default()
+}
+
+/// What one multiset has and the other has not, each way. Sorts both.
+fn apart<T: Copy, K: Ord>(left: &mut [T], right: &mut [T], key: impl Fn(T) -> K) -> (Vec<T>, Vec<T>) {
+    left.sort_unstable_by_key(|item| key(*item));
+    right.sort_unstable_by_key(|item| key(*item));
+    let (mut only_left, mut only_right) = (Vec::new(), Vec::new());
+    let (mut l, mut r) = (0, 0);
+    while l < left.len() && r < right.len() {
+        match key(left[l]).cmp(&key(right[r])) {
+            Ordering::Less => {
+                only_left.push(left[l]);
+                l += 1;
+            }
+            Ordering::Greater => {
+                only_right.push(right[r]);
+                r += 1;
+            }
+            Ordering::Equal => {
+                l += 1;
+                r += 1;
             }
         }
-        by_identity.into_values().fold(Changes::default(), |all, one| {
-            let changed = one.added.min(one.removed);
-            Changes { added: all.added + one.added - changed, removed: all.removed + one.removed - changed, changed: all.changed + changed }
-        })
     }
+    only_left.extend_from_slice(&left[l..]);
+    only_right.extend_from_slice(&right[r..]);
+    (only_left, only_right)
 }

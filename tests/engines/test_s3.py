@@ -128,6 +128,21 @@ def test_check_passes_and_leaves_nothing(bucket):
     assert bucket.names() == []
 
 
+def test_verify_passes_until_a_byte_changes(bucket):
+    run = etl.backfill(bucket.url("lake"), env=bucket.env, **FEBRUARY)
+    assert run.code == 0, run
+    sound = etl.run("verify", "--dest", bucket.url("lake"), env=bucket.env)
+    assert sound.code == 0, sound
+    assert (sound.result["checked"], sound.result["differences"]) == (29, [])
+    name = etl.settlement(date(2024, 2, 13))
+    content = bytearray(bucket.read("lake/" + name))
+    content[len(content) // 2] ^= 1
+    bucket.client.put_object(Bucket=bucket.name, Key="lake/" + name, Body=bytes(content))
+    damaged = etl.run("verify", "--dest", bucket.url("lake"), env=bucket.env)
+    assert damaged.code != 0, damaged
+    assert [difference["path"] for difference in damaged.result["differences"]] == [name]
+
+
 def refused(bucket, within=60, **env):
     """What a run says of a lake that it cannot use: in time, and before anything is asked of the API."""
     dest, env = bucket.url("lake"), bucket.env | env
