@@ -23,6 +23,8 @@ const BREAKER_DAYS: u32 = 5;
 
 /// How long days in flight may take to finish once a signal has come.
 const GRACE: Duration = Duration::from_secs(3);
+/// How much longer a day may take that is being published by then.
+const PUBLISHING_GRACE: Duration = Duration::from_secs(1);
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
@@ -294,9 +296,9 @@ async fn walk(
                 if breaker.open() || signals.borrow().is_some() {
                     return Err(DayOutcome::NotAttempted(day));
                 }
-                let extracted = tokio::select! {
-                    extracted = extractor.extract(day) => extracted,
-                    () = grace_over(signals) => return Err(DayOutcome::NotAttempted(day)),
+                let publishing = AtomicBool::new(false);
+                let Some(extracted) = within_grace(extractor.extract(day, &publishing), &publishing, signals).await else {
+                    return Err(DayOutcome::NotAttempted(day));
                 };
                 breaker.note(extracted.as_ref().err());
                 match extracted {
@@ -323,12 +325,11 @@ async fn walk(
             let signals = signals.clone();
             async move {
                 let pay_date = day.pay_date();
-                tokio::select! {
-                    landed = extractor.decide(*day) => match landed {
-                        Ok(landed) => DayOutcome::Landed(Box::new(landed)),
-                        Err(error) => DayOutcome::Failed(pay_date, error),
-                    },
-                    () = grace_over(signals) => DayOutcome::NotAttempted(pay_date),
+                let publishing = AtomicBool::new(false);
+                match within_grace(extractor.decide(*day, &publishing), &publishing, signals).await {
+                    Some(Ok(landed)) => DayOutcome::Landed(Box::new(landed)),
+                    Some(Err(error)) => DayOutcome::Failed(pay_date, error),
+                    None => DayOutcome::NotAttempted(pay_date),
                 }
             }
         })
@@ -346,10 +347,21 @@ async fn signalled(mut signals: watch::Receiver<Option<Signal>>) {
     }
 }
 
-/// Returns when a signal has come and the time to finish is over.
-async fn grace_over(signals: watch::Receiver<Option<Signal>>) {
-    signalled(signals).await;
-    tokio::time::sleep(GRACE).await;
+/// Runs a day until it is done, or until a signal has come and the time to finish is over. A day that
+/// is being published by then is waited for a little longer: the result should know of it.
+async fn within_grace<T>(day: impl Future<Output = T>, publishing: &AtomicBool, signals: watch::Receiver<Option<Signal>>) -> Option<T> {
+    let mut day = std::pin::pin!(day);
+    tokio::select! {
+        done = &mut day => return Some(done),
+        () = signalled(signals) => {}
+    }
+    if let Ok(done) = tokio::time::timeout(GRACE, &mut day).await {
+        return Some(done);
+    }
+    if !publishing.load(Ordering::Relaxed) {
+        return None;
+    }
+    tokio::time::timeout(PUBLISHING_GRACE, day).await.ok()
 }
 
 /// Opens when asking on is pointless: the credentials were refused, or several days in a row failed

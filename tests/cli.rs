@@ -86,6 +86,17 @@ fn a_flag_beats_its_variable_which_beats_the_file() {
 }
 
 #[test]
+fn the_example_settings_are_taken() {
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/etl.toml");
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("key"), "simulator-key").unwrap();
+    let mut command = binary();
+    command.current_dir(root.path()).args(["backfill", "--env", "simulator", "--from", "2024-01-02", "--to", "2024-01-02", "--config"]);
+    let ran = finish(command.arg(example).env("COOKIEPAY_API_KEY_FILE", "key")).exits(0);
+    assert_eq!((&ran.result()["dest"], &ran.result()["merchants"][0]["merchant_id"]), (&"./lake".into(), &"your-api-id".into()));
+}
+
+#[test]
 fn asking_for_the_simulator_never_asks_another_api() {
     let lake = tempfile::tempdir().unwrap();
     let mut command = binary();

@@ -8,6 +8,7 @@ mod options;
 mod output;
 mod progress;
 mod schema;
+mod scope;
 mod session;
 mod simulate;
 mod status;

@@ -4,17 +4,13 @@ use chrono::{Datelike as _, NaiveDate};
 use clap::Args;
 use serde_json::json;
 
-use crate::api::client::chain;
-use crate::config::{self, ConfigError, RawSettings};
-use crate::lake::destination::Destination;
-use crate::lake::layout::MerchantName;
-use crate::lake::store::Lake;
 use crate::settlement::totals::parse_sum;
 use crate::settlement::values::format_decimal;
-use crate::status::{Counts, DayState, Scope, Status, StatusDay, status};
+use crate::status::{Counts, DayState, Status, StatusDay, status};
 
 use super::options::{GlobalArgs, LakeArgs, OutputFormat, output_format};
 use super::output;
+use super::scope::{ScopeArgs, read_lake};
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -30,57 +26,11 @@ pub(super) struct StatusArgs {
     output: Option<OutputFormat>,
 }
 
-/// Which days of a lake a command looks at.
-#[derive(Debug, Clone, Args)]
-pub(super) struct ScopeArgs {
-    /// First pay date [default: each merchant's first in the lake]
-    #[arg(long, value_name = "DATE")]
-    from: Option<String>,
-    /// Last pay date, inclusive [default: each merchant's last in the lake]
-    #[arg(long, value_name = "DATE")]
-    to: Option<String>,
-    /// Only this merchant [default: every merchant in the lake]
-    #[arg(long, env = config::names::API_ID, value_name = "ID", hide_env_values = true)]
-    api_id: Option<String>,
-}
-
-impl ScopeArgs {
-    pub(super) fn scope(&self) -> Result<Scope, ConfigError> {
-        let day = |flag, text: &Option<String>| text.as_deref().map(|text| config::pay_date(flag, text)).transpose();
-        if let (Some(from), Some(to)) = (&self.from, &self.to) {
-            config::range(from, to)?;
-        }
-        let api_id = self.api_id.as_deref().filter(|id| !id.is_empty());
-        Ok(Scope { merchant: api_id.map(MerchantName::new).transpose()?, from: day("--from", &self.from)?, to: day("--to", &self.to)? })
-    }
-}
-
-/// Reads the lake's settings of a command that asks the API nothing.
-pub(super) fn lake_settings(lake: &LakeArgs, scope: &ScopeArgs, global: &GlobalArgs) -> Result<(Destination, Scope), ConfigError> {
-    let flags = RawSettings { dest: lake.dest.clone(), ..RawSettings::default() };
-    let raw = flags.over_file(global.config.as_deref())?;
-    Ok((config::destination(&raw)?, scope.scope()?))
-}
-
 impl StatusArgs {
     pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
-        let (dest, scope) = match lake_settings(&self.lake, &self.scope, global) {
-            Ok(settings) => settings,
-            Err(error) => {
-                tracing::error!("{}", chain(&error));
-                return 2;
-            }
-        };
-        let read = match Lake::open_existing(&dest) {
-            Ok(lake) => status(&lake, &scope).await,
-            Err(error) => Err(error),
-        };
-        let status = match read {
+        let status = match read_lake(&self.lake, &self.scope, global, status).await {
             Ok(status) => status,
-            Err(error) => {
-                tracing::error!("{}", chain(&error));
-                return 7;
-            }
+            Err(code) => return code,
         };
         match output_format(self.output) {
             OutputFormat::Json => output::line(json!({ "command": "status", "days": status.days, "counts": status.counts })),

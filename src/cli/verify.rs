@@ -3,13 +3,11 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::api::client::chain;
-use crate::lake::store::Lake;
 use crate::verify::{Difference, verify};
 
 use super::options::{GlobalArgs, LakeArgs, OutputFormat, output_format};
 use super::output;
-use super::status::{ScopeArgs, lake_settings};
+use super::scope::{ScopeArgs, read_lake};
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
@@ -24,23 +22,9 @@ pub(super) struct VerifyArgs {
 
 impl VerifyArgs {
     pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
-        let (dest, scope) = match lake_settings(&self.lake, &self.scope, global) {
-            Ok(settings) => settings,
-            Err(error) => {
-                tracing::error!("{}", chain(&error));
-                return 2;
-            }
-        };
-        let verified = match Lake::open_existing(&dest) {
-            Ok(lake) => verify(&lake, &scope).await,
-            Err(error) => Err(error),
-        };
-        let verified = match verified {
+        let verified = match read_lake(&self.lake, &self.scope, global, verify).await {
             Ok(verified) => verified,
-            Err(error) => {
-                tracing::error!("{}", chain(&error));
-                return 7;
-            }
+            Err(code) => return code,
         };
         let (checked, differences) = (verified.checked, verified.differences);
         let status = if differences.is_empty() { "ok" } else { "differs" };

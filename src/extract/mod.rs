@@ -142,11 +142,11 @@ impl<'a> Extractor<'a> {
         self.proven.load(Ordering::Relaxed)
     }
 
-    /// Fetches, reads and publishes one day.
+    /// Fetches, reads and publishes one day; sets `publishing` when the lake begins to change.
     ///
     /// # Errors
     /// Why the day is not in the lake, or not as the API has it; the stored day is then as it was.
-    pub async fn extract(&self, pay_date: NaiveDate) -> Result<Extracted, DayError> {
+    pub async fn extract(&self, pay_date: NaiveDate, publishing: &AtomicBool) -> Result<Extracted, DayError> {
         let key = self.key(pay_date);
         let mut attempts = 0;
         let read = self
@@ -166,14 +166,17 @@ impl<'a> Extractor<'a> {
         } else if day.encoded.empty_by_code && !self.proven() {
             return Ok(Extracted::Undecided(Box::new(Undecided(day))));
         }
-        self.publish(day).await.map(|landed| Extracted::Landed(Box::new(landed))).map_err(|error| DayError { attempts, ..error })
+        self.publish(day, publishing)
+            .await
+            .map(|landed| Extracted::Landed(Box::new(landed)))
+            .map_err(|error| DayError { attempts, ..error })
     }
 
     /// Publishes a day that waited, now that the run has seen its other days.
     ///
     /// # Errors
     /// As [`Extractor::extract`].
-    pub async fn decide(&self, day: Undecided) -> Result<Landed, DayError> {
+    pub async fn decide(&self, day: Undecided, publishing: &AtomicBool) -> Result<Landed, DayError> {
         let mut day = day.0;
         if !self.proven() {
             let mut record = day.encoded.record.clone();
@@ -181,7 +184,7 @@ impl<'a> Extractor<'a> {
             record.open_because.push(OpenReason::EmptyUnproven);
             day = self.encode_empty(record, day.encoded).await?;
         }
-        self.publish(day).await
+        self.publish(day, publishing).await
     }
 
     fn key(&self, pay_date: NaiveDate) -> DayKey {

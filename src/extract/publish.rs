@@ -1,6 +1,8 @@
 //! A day that was read takes the place of what the lake holds: whether it may, what is kept of the
 //! version it replaces, and how the two differ.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use object_store::path::Path;
 
 use crate::api::client::chain;
@@ -17,7 +19,7 @@ use super::{DayError, Extractor, Landed, ReadDay, storage};
 
 impl Extractor<'_> {
     /// Puts a day in place of what the lake holds, where that is another.
-    pub(super) async fn publish(&self, day: ReadDay) -> Result<Landed, DayError> {
+    pub(super) async fn publish(&self, day: ReadDay, publishing: &AtomicBool) -> Result<Landed, DayError> {
         let ReadDay { staged, encoded, .. } = day;
         let record = &encoded.record;
         let key = self.key(record.pay_date);
@@ -44,6 +46,7 @@ impl Extractor<'_> {
                 return Err(error);
             }
         };
+        publishing.store(true, Ordering::Relaxed);
         staged.publish().await.map_err(|error| storage(&error))?;
         if let Some((stored, kept)) = replaced {
             let restated = self.compare(&key, &stored, &kept, record).await.map_err(|error| DayError {

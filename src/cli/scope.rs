@@ -1,0 +1,60 @@
+//! What the commands share that read a lake and ask the API nothing.
+
+use clap::Args;
+
+use crate::api::client::chain;
+use crate::config::{self, ConfigError, RawSettings};
+use crate::lake::destination::Destination;
+use crate::lake::error::LakeError;
+use crate::lake::layout::MerchantName;
+use crate::lake::store::Lake;
+use crate::status::Scope;
+
+use super::options::{GlobalArgs, LakeArgs};
+
+/// Which days of a lake a command looks at.
+#[derive(Debug, Clone, Args)]
+pub(super) struct ScopeArgs {
+    /// First pay date [default: each merchant's first in the lake]
+    #[arg(long, value_name = "DATE")]
+    from: Option<String>,
+    /// Last pay date, inclusive [default: each merchant's last in the lake]
+    #[arg(long, value_name = "DATE")]
+    to: Option<String>,
+    /// Only this merchant [default: every merchant in the lake]
+    #[arg(long, env = config::names::API_ID, value_name = "ID", hide_env_values = true)]
+    api_id: Option<String>,
+}
+
+impl ScopeArgs {
+    fn scope(&self) -> Result<Scope, ConfigError> {
+        let day = |flag, text: &Option<String>| text.as_deref().map(|text| config::pay_date(flag, text)).transpose();
+        if let (Some(from), Some(to)) = (&self.from, &self.to) {
+            config::range(from, to)?;
+        }
+        let api_id = self.api_id.as_deref().filter(|id| !id.is_empty());
+        Ok(Scope { merchant: api_id.map(MerchantName::new).transpose()?, from: day("--from", &self.from)?, to: day("--to", &self.to)? })
+    }
+}
+
+/// Opens the lake and lets `read` read of it; where that cannot be, says why and gives the exit code.
+pub(super) async fn read_lake<T>(
+    lake: &LakeArgs,
+    scope: &ScopeArgs,
+    global: &GlobalArgs,
+    read: impl AsyncFnOnce(&Lake, &Scope) -> Result<T, LakeError>,
+) -> Result<T, u8> {
+    let fail = |code, error: &dyn std::error::Error| {
+        tracing::error!("{}", chain(error));
+        code
+    };
+    let (dest, scope) = settings(lake, scope, global).map_err(|error| fail(2, &error))?;
+    let lake = Lake::open_existing(&dest).map_err(|error| fail(7, &error))?;
+    read(&lake, &scope).await.map_err(|error| fail(7, &error))
+}
+
+fn settings(lake: &LakeArgs, scope: &ScopeArgs, global: &GlobalArgs) -> Result<(Destination, Scope), ConfigError> {
+    let flags = RawSettings { dest: lake.dest.clone(), ..RawSettings::default() };
+    let raw = flags.over_file(global.config.as_deref())?;
+    Ok((config::destination(&raw)?, scope.scope()?))
+}
