@@ -95,15 +95,29 @@ pub struct Daily {
     pub today: NaiveDate,
     /// Closed days up to this old are asked for again, once a day, for restatements.
     pub lookback_days: u32,
-    /// Days that are still open this long after their pay date are no longer asked for.
-    pub settle_window_days: u32,
+    /// Days that are still open when it is over are no longer asked for.
+    pub settle_window: SettleWindow,
 }
 
-impl Daily {
-    /// Whether a pay date lies more than `days` before today.
-    fn is_older(self, pay_date: NaiveDate, days: u32) -> bool {
-        (self.today - pay_date).num_days() > i64::from(days)
+/// How long after its pay date a day may stay open before it is overdue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettleWindow {
+    /// The date in Seoul.
+    pub today: NaiveDate,
+    /// Days after the pay date.
+    pub days: u32,
+}
+
+impl SettleWindow {
+    /// Whether a pay date lies further back.
+    #[must_use]
+    pub fn is_over(self, pay_date: NaiveDate) -> bool {
+        is_older(pay_date, self.today, self.days)
     }
+}
+
+fn is_older(pay_date: NaiveDate, today: NaiveDate, days: u32) -> bool {
+    (today - pay_date).num_days() > i64::from(days)
 }
 
 impl Mode {
@@ -127,7 +141,7 @@ pub fn plan(range: Range, stored: &BTreeMap<NaiveDate, Stored>, mode: Mode) -> V
     match mode {
         Mode::Backfill(_) => days.collect(),
         Mode::Sync(daily) => {
-            let settled = |day: &PlannedDay| day.action == Action::Skip && daily.is_older(day.pay_date, daily.lookback_days);
+            let settled = |day: &PlannedDay| day.action == Action::Skip && is_older(day.pay_date, daily.today, daily.lookback_days);
             days.skip_while(settled).collect()
         }
     }
@@ -146,14 +160,14 @@ fn sync(stored: Option<&Stored>, pay_date: NaiveDate, daily: Daily) -> (Action, 
     let Some(stored) = stored else { return (Action::Fetch, "missing".into()) };
     let Some(wanted) = unless_closed(stored) else {
         let asked_today = matches!(stored, Stored::Record(record) if seoul_date(record.extracted_at) >= daily.today);
-        return if !daily.is_older(pay_date, daily.lookback_days) && !asked_today {
+        return if !is_older(pay_date, daily.today, daily.lookback_days) && !asked_today {
             (Action::Fetch, "closed, and looked at again for a restatement".into())
         } else {
             (Action::Skip, "closed".into())
         };
     };
-    if matches!(stored, Stored::Record(_)) && daily.is_older(pay_date, daily.settle_window_days) {
-        let window = daily.settle_window_days;
+    if matches!(stored, Stored::Record(_)) && daily.settle_window.is_over(pay_date) {
+        let window = daily.settle_window.days;
         return (Action::Skip, format!("overdue: {}, more than {window} days after its pay date; backfill asks for it", wanted.1));
     }
     wanted

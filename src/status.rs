@@ -10,7 +10,7 @@ use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::record::{DayRecord, State};
 use crate::lake::store::{Lake, records};
-use crate::plan::Range;
+use crate::plan::{Range, SettleWindow};
 
 /// What a day is, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -37,6 +37,8 @@ pub struct StatusDay {
     pub state: DayState,
     /// Whether an earlier version of it is kept in `history/`.
     pub restated: bool,
+    /// Whether it is open for longer than days should be; the daily job no longer asks for it.
+    pub overdue: bool,
     /// Rows in its file.
     pub rows: Option<u64>,
     /// Rows still to be paid out.
@@ -63,6 +65,8 @@ pub struct Counts {
     pub missing: u64,
     /// Of which an earlier version is kept.
     pub restated: u64,
+    /// Open for longer than days should be.
+    pub overdue: u64,
 }
 
 /// A lake's days.
@@ -109,7 +113,7 @@ impl Scope {
 ///
 /// # Errors
 /// Where the lake cannot be read.
-pub async fn status(lake: &Lake, scope: &Scope) -> Result<Status, LakeError> {
+pub async fn status(lake: &Lake, scope: &Scope, window: &SettleWindow) -> Result<Status, LakeError> {
     let stored = lake.days().await?.into_iter().map(|day| day.key);
     let restated = lake.restated_days().await?;
     let mut status = Status { days: Vec::new(), counts: Counts::default() };
@@ -127,7 +131,8 @@ pub async fn status(lake: &Lake, scope: &Scope) -> Result<Status, LakeError> {
         let merchant_id = merchant.api_id();
         for pay_date in range.into_iter().flat_map(Range::days) {
             let key = DayKey { pay_date, merchant: merchant.clone() };
-            let day = describe(&merchant_id, pay_date, read.remove(&pay_date), restated.contains(&key));
+            let mut day = describe(&merchant_id, pay_date, read.remove(&pay_date), restated.contains(&key));
+            day.overdue = day.state == DayState::Open && day.unreadable.is_none() && window.is_over(pay_date);
             status.counts.add(&day);
             status.days.push(day);
         }
@@ -141,6 +146,7 @@ fn describe(merchant_id: &str, pay_date: NaiveDate, found: Option<Result<DayReco
         pay_date,
         state: DayState::Missing,
         restated,
+        overdue: false,
         rows: None,
         pending_rows: None,
         totals: None,
@@ -177,5 +183,6 @@ impl Counts {
             DayState::Missing => &mut self.missing,
         } += 1;
         self.restated += u64::from(day.restated);
+        self.overdue += u64::from(day.overdue);
     }
 }

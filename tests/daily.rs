@@ -16,7 +16,7 @@ use cookiepay_etl::lake::destination::Destination;
 use cookiepay_etl::lake::layout::MerchantName;
 use cookiepay_etl::lake::record::Environment;
 use cookiepay_etl::lake::store::Lake;
-use cookiepay_etl::plan::{Daily, Mode};
+use cookiepay_etl::plan::{Daily, Mode, SettleWindow};
 use cookiepay_etl::result::RunResult;
 use cookiepay_etl::run::{DayOutcome, Observer, RunConfig, run};
 use cookiepay_etl::simulator::{Options, Simulator, SimulatorArgs, restated_on};
@@ -67,7 +67,7 @@ async fn sync(simulator: &Simulator, lake: &Path, since: NaiveDate, today: Naive
         dest: dest.to_string(),
         from: Some(since),
         to: today + Days::new(7),
-        mode: Mode::Sync(Daily { today, lookback_days: 21, settle_window_days: 60 }),
+        mode: Mode::Sync(Daily { today, lookback_days: 21, settle_window: SettleWindow { today, days: 60 } }),
         concurrency: 4,
         policy: Policy {
             environment: Environment::Simulator,

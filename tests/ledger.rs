@@ -47,21 +47,29 @@ fn status_tells_each_day() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|day| json!([day["pay_date"], day["state"], day["rows"], day["pending_rows"], day["restated"]]))
+        .map(|day| json!([day["pay_date"], day["state"], day["rows"], day["pending_rows"], day["restated"], day["overdue"]]))
         .collect();
     assert_eq!(
         days,
         [
-            json!(["2024-01-05", "closed", 2, 0, false]),
-            json!(["2024-01-06", "closed_empty", 0, 0, false]),
-            json!(["2024-01-07", "open", 1, 1, false]),
-            json!(["2024-01-08", "closed", 2, 0, true]),
-            json!(["2024-01-09", "missing", null, null, false]),
+            json!(["2024-01-05", "closed", 2, 0, false, false]),
+            json!(["2024-01-06", "closed_empty", 0, 0, false, false]),
+            json!(["2024-01-07", "open", 1, 1, false, true]),
+            json!(["2024-01-08", "closed", 2, 0, true, false]),
+            json!(["2024-01-09", "missing", null, null, false, false]),
         ]
     );
     assert_eq!(found["days"][0]["merchant_id"], "m1");
     assert_eq!(found["days"][0]["totals"]["auth_amount"], "20000.00");
-    assert_eq!(found["counts"], json!({ "closed": 2, "closed_empty": 1, "open": 1, "missing": 1, "restated": 1 }));
+    assert_eq!(found["counts"], json!({ "closed": 2, "closed_empty": 1, "open": 1, "missing": 1, "restated": 1, "overdue": 1 }));
+}
+
+#[test]
+fn an_open_day_is_overdue_when_its_time_is_over() {
+    let lake = lake();
+    let window = ["--from", "2024-01-07", "--to", "2024-01-07", "--settle-window"];
+    assert_eq!(status(lake.path(), &[&window[..], &["100000"]].concat(), 0)["counts"]["overdue"], 0);
+    assert_eq!(status(lake.path(), &[&window[..], &["10"]].concat(), 0)["counts"]["overdue"], 1);
 }
 
 #[test]

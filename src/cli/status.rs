@@ -1,9 +1,11 @@
 //! `status`: what is in the lake, as a calendar or as JSON.
 
-use chrono::{Datelike as _, NaiveDate};
+use chrono::{Datelike as _, NaiveDate, Utc};
 use clap::Args;
 use serde_json::json;
 
+use crate::lake::record::seoul_date;
+use crate::plan::SettleWindow;
 use crate::settlement::totals::parse_sum;
 use crate::settlement::values::format_decimal;
 use crate::status::{Counts, DayState, Status, StatusDay, status};
@@ -18,6 +20,9 @@ pub(super) struct StatusArgs {
     lake: LakeArgs,
     #[command(flatten)]
     scope: ScopeArgs,
+    /// Days still open this long after their pay date are overdue
+    #[arg(long, value_name = "DAYS", default_value_t = 60)]
+    settle_window: u32,
     /// Exit with 3 where a day of the range is missing
     #[arg(long)]
     require_complete: bool,
@@ -28,7 +33,8 @@ pub(super) struct StatusArgs {
 
 impl StatusArgs {
     pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
-        let status = match read_lake(&self.lake, &self.scope, global, status).await {
+        let window = SettleWindow { today: seoul_date(Utc::now()), days: self.settle_window };
+        let status = match read_lake(&self.lake, &self.scope, global, async |lake, scope| status(lake, scope, &window).await).await {
             Ok(status) => status,
             Err(code) => return code,
         };
@@ -57,9 +63,9 @@ fn print(status: &Status) {
             output::line(format_args!("{year:04}-{number:02}  {marks} {rows:>12} {:>15}", format_decimal(paid, 2)));
         }
     }
-    let Counts { closed, closed_empty, open, missing, restated } = status.counts;
+    let Counts { closed, closed_empty, open, missing, restated, overdue } = status.counts;
     output::line(format_args!(
-        "# closed {closed}   . closed, no rows {closed_empty}   o open {open}   - missing {missing}   R restated {restated}"
+        "# closed {closed}   . closed, no rows {closed_empty}   o open {open}   - missing {missing}   R restated {restated}   ! overdue {overdue}"
     ));
 }
 
@@ -69,6 +75,7 @@ fn month_of(date: NaiveDate) -> (i32, u32) {
 
 fn mark(day: &StatusDay) -> char {
     match day.state {
+        DayState::Open if day.overdue => '!',
         DayState::Open => 'o',
         DayState::Missing => '-',
         DayState::Closed | DayState::ClosedEmpty if day.restated => 'R',

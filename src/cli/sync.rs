@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::config::{self, ConfigError};
 use crate::lake::record::seoul_date;
-use crate::plan::{Daily, Mode};
+use crate::plan::{Daily, Mode, SettleWindow};
 
 use super::fetch::{FetchArgs, Wanted};
 use super::options::{ApiArgs, GlobalArgs};
@@ -45,7 +45,7 @@ impl SyncArgs {
         if let Some(since) = from.filter(|since| *since > to) {
             return Err(ConfigError::Setting(format!("--since {since} is after {to}, the last day that is asked for (--ahead)")));
         }
-        let daily = Daily { today, lookback_days: self.lookback, settle_window_days: self.settle_window };
+        let daily = Daily { today, lookback_days: self.lookback, settle_window: SettleWindow { today, days: self.settle_window } };
         Ok(Wanted { from, to, mode: Some(Mode::Sync(daily)) })
     }
 }
