@@ -134,9 +134,13 @@ fn a_secret_is_known_as_json_writes_it() {
 
 #[test]
 fn a_token_in_lower_case_is_taken_and_a_useless_one_is_not() {
-    for (body, code) in
-        [(r#"{"RTN_CD":"0000","token":"abc"}"#, 0), (r#"{"RTN_CD":"0000"}"#, 6), (r#"{"RTN_CD":"0000","TOKEN":"a\nb"}"#, 6), ("<html>", 6)]
-    {
+    for (body, code) in [
+        (r#"{"RTN_CD":"0000","token":"abc"}"#, 0),
+        (r#"[{"RTN_CD":"0000","TOKEN":"abc"}]"#, 0),
+        (r#"{"RTN_CD":"0000"}"#, 6),
+        (r#"{"RTN_CD":"0000","TOKEN":"a\nb"}"#, 6),
+        ("<html>", 6),
+    ] {
         let api = Api::scripted(move |request| match request.path.as_str() {
             "/payAuth/token" => Reply::json(body),
             _ => one_row(request),

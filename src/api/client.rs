@@ -330,8 +330,6 @@ impl Client {
     }
 
     async fn issue_token(&self) -> Result<reqwest::header::HeaderValue, ApiError> {
-        /// A token answer is a line; more than this is no token answer.
-        const LIMIT: usize = 64 * 1024;
         let key = self.credentials.key.expose_secret();
         let body = json!({ "pay2_id": self.credentials.api_id, "pay2_key": key });
         self.counters.token_requests.fetch_add(1, Ordering::Relaxed);
@@ -347,7 +345,7 @@ impl Client {
         let mut answer = Vec::new();
         while let Some(chunk) = self.chunk(&mut response, answer.len() as u64).await? {
             answer.extend_from_slice(&chunk);
-            if answer.len() > LIMIT {
+            if answer.len() > token::MAX_ANSWER {
                 return Err(ApiError::TokenAnswer("it is longer than 64 KiB"));
             }
         }

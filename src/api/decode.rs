@@ -92,7 +92,8 @@ fn charset_label(content_type: &str) -> Option<&str> {
     })
 }
 
-const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
+/// How every gzip stream begins, and no JSON does.
+pub(super) const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 const BLOCK: usize = 64 * 1024;
 
 /// The answer's text, block by block.

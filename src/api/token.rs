@@ -1,18 +1,24 @@
 //! The token: asked for once, shared by all walkers, renewed in one flight.
 
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::bufread::MultiGzDecoder;
 use reqwest::header::HeaderValue;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::decode::GZIP_MAGIC;
 use super::error::ApiError;
 
 /// No document gives a token's lifetime; integrators keep one for 10 minutes. Renewed before that.
 const RENEW_AFTER: Duration = Duration::from_mins(9);
+
+/// A token answer is a line; more than this is no token answer.
+pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 
 /// A token as a header, and when it came.
 #[derive(Clone)]
@@ -93,10 +99,20 @@ impl TokenSource {
 /// # Errors
 /// A refusal (`RTN_CD` other than `0000`), or an answer without a usable token.
 pub(crate) fn read_answer(body: &[u8], merchant: &str) -> Result<HeaderValue, ApiError> {
+    let mut unzipped = Vec::new();
+    let body = if body.starts_with(&GZIP_MAGIC) {
+        let read = MultiGzDecoder::new(body).take(MAX_ANSWER as u64).read_to_end(&mut unzipped);
+        read.map_err(|_| ApiError::TokenAnswer("its gzip stream is broken"))?;
+        &unzipped
+    } else {
+        body
+    };
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     let text = String::from_utf8_lossy(body);
     // the text itself is not shown: a server may echo the key in it
     let answer: Value = serde_json::from_str(&text).map_err(|_| ApiError::TokenAnswer("it is not JSON"))?;
+    // sister APIs wrap single answers in an array
+    let answer = answer.get(0).unwrap_or(&answer);
     let text = |key: &str| match answer.get(key) {
         Some(Value::String(text)) => Some(text.trim().to_owned()),
         Some(Value::Number(number)) => Some(number.to_string()),

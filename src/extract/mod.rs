@@ -1,8 +1,8 @@
 //! One day, from the request to the published object.
 //!
 //! The answer is read, normalized and encoded on a blocking thread while it arrives, and stored
-//! while it is encoded ([`read`]); what the lake's readers see changes only when all of it was good
-//! ([`publish`]).
+//! while it is encoded (`read`); what the lake's readers see changes only when all of it was good
+//! (`publish`).
 
 mod publish;
 mod read;

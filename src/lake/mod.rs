@@ -1,9 +1,9 @@
 //! The lake: where days land, and what it remembers of them.
 //!
-//! Start at [`store`], which opens a [`destination`], reads days and stages new ones ([`staging`] makes
+//! Start at [`store`], which opens a [`destination`], reads days and stages new ones (`staging` makes
 //! them visible); [`layout`] names objects,
 //! [`writer`] makes a day's Parquet file and seals it, [`record`] is what each file says of its day, and
-//! [`audit`] holds a file against it; [`raw`] keeps answers as received.
+//! `audit` holds a file against it; [`raw`] keeps answers as received.
 //! There is no state beside these files.
 
 pub(crate) mod audit;

@@ -121,7 +121,7 @@ pub(crate) fn decimal(given: Given<'_>, scale: Scale) -> Result<Present<i64>, Va
 /// Minus signs seen in Korean text: ASCII, U+2212, and the full-width and small forms; en dash.
 const MINUS: [char; 5] = ['-', '\u{2212}', '\u{FF0D}', '\u{FE63}', '\u{2013}'];
 
-/// Reads the text of an amount or a rate; see [`decimal`].
+/// Reads the text of an amount or a rate; into its unscaled integer.
 ///
 /// # Errors
 /// Whatever is not an amount at `scale`.
