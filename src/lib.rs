@@ -12,6 +12,7 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub(crate) mod errors;
 pub mod extract;
 pub mod lake;
 pub mod plan;

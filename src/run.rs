@@ -8,7 +8,8 @@ use chrono::NaiveDate;
 use futures::StreamExt as _;
 use tokio::sync::watch;
 
-use crate::api::client::{Client, chain};
+use crate::api::client::Client;
+use crate::errors::chain;
 use crate::extract::{DayError, Extracted, Extractor, Landed, Policy, Undecided};
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
@@ -434,7 +435,10 @@ impl<'a> Report<'a> {
     fn stop(&mut self, error: &PlanError) {
         self.tally.dates.not_attempted = self.tally.dates.planned;
         self.stopped = Some(error.stopped());
-        self.error = Some(chain(error));
+        self.error = Some(match error {
+            PlanError::Lake(error) => error.at(&self.config.dest),
+            error => chain(error),
+        });
     }
 
     fn day(&mut self, outcome: DayOutcome, observer: &dyn Observer) {

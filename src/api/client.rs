@@ -13,6 +13,8 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+use crate::errors::chain;
+
 use super::decode::{BodyEvent, Charset};
 use super::error::{ApiError, Redactor};
 use super::retry::{self, HAD_ITS_TOKEN, LONGEST_WAIT, Retry, TokenUse};
@@ -441,16 +443,4 @@ pub fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         None => false,
     }
-}
-
-/// An error and its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    line
 }

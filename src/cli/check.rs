@@ -5,9 +5,9 @@ use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::api::client::chain;
 use crate::api::error::{ApiError, Fault};
 use crate::config::{self, ApiSettings, RawSettings};
+use crate::errors::chain;
 use crate::extract::lookup;
 use crate::lake::record::seoul_date;
 use crate::lake::store::Lake;
@@ -109,7 +109,7 @@ impl CheckArgs {
             "lake",
             match probed {
                 Ok(()) => Ok(format!("wrote, read and removed an object in {dest}")),
-                Err(error) => Err((7, format!("{}: check that {dest} is there and may be written", chain(&error)))),
+                Err(error) => Err((7, error.at(&dest.to_string()))),
             },
         );
     }

@@ -5,8 +5,8 @@ use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::api::client::chain;
 use crate::config::{self, ApiSettings, ConfigError, RawSettings};
+use crate::errors::chain;
 use crate::extract::Policy;
 use crate::lake::destination::Destination;
 use crate::lake::store::Lake;

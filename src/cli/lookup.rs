@@ -5,8 +5,8 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde_json::{Map, Value as Json};
 
-use crate::api::client::chain;
 use crate::config::{self, ApiSettings, RawSettings};
+use crate::errors::chain;
 use crate::extract::lookup;
 use crate::settlement::cells::cell;
 use crate::settlement::columns::{COLUMNS, Kind};

@@ -9,8 +9,8 @@ use std::time::Duration;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
-use crate::api::client::chain;
 use crate::config::ConfigError;
+use crate::errors::chain;
 use crate::plan::Range;
 use crate::result::{RunResult, Status, Stopped, write_file};
 use crate::settlement::columns::amounts;

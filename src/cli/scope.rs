@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use crate::api::client::chain;
 use crate::config::{self, ConfigError, RawSettings};
+use crate::errors::chain;
 use crate::lake::destination::Destination;
 use crate::lake::error::LakeError;
 use crate::lake::layout::MerchantName;
@@ -44,13 +44,16 @@ pub(super) async fn read_lake<T>(
     global: &GlobalArgs,
     read: impl AsyncFnOnce(&Lake, &Scope) -> Result<T, LakeError>,
 ) -> Result<T, u8> {
-    let fail = |code, error: &dyn std::error::Error| {
-        tracing::error!("{}", chain(error));
-        code
+    let (dest, scope) = settings(lake, scope, global).map_err(|error| {
+        tracing::error!("{}", chain(&error));
+        2
+    })?;
+    let unusable = |error: LakeError| {
+        tracing::error!("{}", error.at(&dest.to_string()));
+        7
     };
-    let (dest, scope) = settings(lake, scope, global).map_err(|error| fail(2, &error))?;
-    let lake = Lake::open_existing(&dest).map_err(|error| fail(7, &error))?;
-    read(&lake, &scope).await.map_err(|error| fail(7, &error))
+    let lake = Lake::open_existing(&dest).map_err(unusable)?;
+    read(&lake, &scope).await.map_err(unusable)
 }
 
 fn settings(lake: &LakeArgs, scope: &ScopeArgs, global: &GlobalArgs) -> Result<(Destination, Scope), ConfigError> {

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use reqwest::Url;
 use tokio::sync::watch;
 
-use crate::api::client::{Client, chain};
+use crate::api::client::Client;
 use crate::config::{ApiSettings, Root};
+use crate::errors::chain;
 use crate::lake::layout::MerchantName;
 use crate::lake::record::Environment;
 use crate::run::Signal;

@@ -13,9 +13,10 @@ use chrono::{NaiveDate, SubsecRound as _};
 use futures::future::OptionFuture;
 use tokio::sync::mpsc;
 
-use crate::api::client::{CallError, Cause, Client, PendingAnswer, chain};
+use crate::api::client::{CallError, Cause, Client, PendingAnswer};
 use crate::api::decode::{BodyReader, TextReader};
 use crate::api::error::{ApiError, Fault};
+use crate::errors::chain;
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::raw::RawHeader;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use object_store::path::Path;
 
-use crate::api::client::chain;
+use crate::errors::chain;
 use crate::lake::error::LakeError;
 use crate::lake::layout::DayKey;
 use crate::lake::record::{DayRecord, State};

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::errors::chain;
+
 /// A failure at the destination; names the object it is about.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LakeError {
@@ -57,6 +59,21 @@ impl LakeError {
     pub(crate) fn open(dest: &str) -> impl Fn(std::io::Error) -> Self + use<> {
         let dest = dest.to_owned();
         move |source| Self::Open { dest: dest.clone(), source: Arc::new(source) }
+    }
+}
+
+impl LakeError {
+    /// The failure and its causes in one line, with the lake's root and, where S3 is asked, what to look at.
+    #[must_use]
+    pub fn at(&self, dest: &str) -> String {
+        let line = chain(self);
+        match self {
+            Self::Destination { .. } | Self::Open { .. } => line,
+            _ if dest.starts_with("s3://") => {
+                format!("the lake at {dest} cannot be used: check that the bucket is there and the AWS_* variables are right: {line}")
+            }
+            _ => format!("the lake at {dest} cannot be used: {line}"),
+        }
     }
 }
 
