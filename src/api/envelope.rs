@@ -463,45 +463,17 @@ fn shape<T, E>(what: impl Into<String>) -> Step<T, E> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, BufRead, Read};
+    use std::io::{BufReader, Cursor};
 
     use proptest::prelude::*;
 
     use super::*;
     use crate::api::decode::Charset;
 
-    /// A body that arrives a few bytes at a time.
-    struct Dribble {
-        bytes: Vec<u8>,
-        at: usize,
-        step: usize,
-    }
-
-    impl BufRead for Dribble {
-        fn fill_buf(&mut self) -> io::Result<&[u8]> {
-            let end = self.bytes.len().min(self.at + self.step);
-            Ok(&self.bytes[self.at..end])
-        }
-
-        fn consume(&mut self, amount: usize) {
-            self.at += amount;
-        }
-    }
-
-    impl Read for Dribble {
-        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-            let have = self.fill_buf()?;
-            let taken = have.len().min(out.len());
-            out[..taken].copy_from_slice(&have[..taken]);
-            self.consume(taken);
-            Ok(taken)
-        }
-    }
-
-    /// The rows' texts, or what is wrong.
+    /// The rows' texts, or what is wrong; the answer arrives `step` bytes at a time.
     fn rows(answer: &[u8], step: usize, content_type: Option<&str>) -> Result<Vec<String>, String> {
         let mut rows = Vec::new();
-        let body = Dribble { bytes: answer.to_vec(), at: 0, step };
+        let body = BufReader::with_capacity(step, Cursor::new(answer.to_vec()));
         let charset = Charset::from_content_type(content_type).map_err(|error| error.to_string())?;
         let text = TextReader::new(body, charset, 1 << 30).map_err(|error| error.to_string())?;
         let read = super::read(text, &["E008".to_owned()], |position, row| {
