@@ -214,7 +214,7 @@ pub struct ApiSettings {
     connect_timeout: Duration,
     retries: u32,
     rate_limit: u32,
-    max_answer_mib: u64,
+    max_answer_bytes: u64,
 }
 
 /// Where the API is.
@@ -256,15 +256,12 @@ impl ApiSettings {
             root,
             merchant: MerchantName::new(&credentials.api_id)?,
             credentials,
-            empty_codes: raw.empty_codes.clone().unwrap_or_else(|| vec![defaults::EMPTY_CODE.into()]),
+            empty_codes: empty_codes(raw),
             timeout: positive("--timeout", raw.timeout, defaults::TIMEOUT)?,
             connect_timeout: positive("--connect-timeout", raw.connect_timeout, defaults::CONNECT_TIMEOUT)?,
             retries,
             rate_limit: raw.rate_limit.unwrap_or(defaults::RATE_LIMIT),
-            max_answer_mib: match raw.max_answer_mib {
-                Some(0) => return setting("--max-answer-mib must be at least 1"),
-                given => given.unwrap_or(defaults::MAX_ANSWER_MIB),
-            },
+            max_answer_bytes: max_answer_bytes(raw)?,
         })
     }
 
@@ -277,7 +274,7 @@ impl ApiSettings {
             connect_timeout: self.connect_timeout,
             retries: self.retries,
             rate_limit: self.rate_limit,
-            max_answer_bytes: self.max_answer_mib.saturating_mul(1 << 20),
+            max_answer_bytes: self.max_answer_bytes,
             clock: Arc::new(Utc::now),
         }
     }
@@ -366,6 +363,23 @@ pub fn destination(raw: &RawSettings) -> Result<Destination, ConfigError> {
     match raw.dest.as_deref() {
         Some(dest) => Ok(Destination::parse(dest)?),
         None => setting(format!("no destination: set --dest or {} to a folder or s3://bucket/prefix", names::DEST)),
+    }
+}
+
+/// Reads `--empty-code`.
+#[must_use]
+pub fn empty_codes(raw: &RawSettings) -> Vec<String> {
+    raw.empty_codes.clone().unwrap_or_else(|| vec![defaults::EMPTY_CODE.into()])
+}
+
+/// Reads `--max-answer-mib`, in bytes.
+///
+/// # Errors
+/// None at all.
+pub fn max_answer_bytes(raw: &RawSettings) -> Result<u64, ConfigError> {
+    match raw.max_answer_mib {
+        Some(0) => setting("--max-answer-mib must be at least 1"),
+        given => Ok(given.unwrap_or(defaults::MAX_ANSWER_MIB).saturating_mul(1 << 20)),
     }
 }
 

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Start reading at [`extract`]: one day from its request to its published object. [`run`] does that
-//! for a range, [`plan`] says for which days, [`result`] says what came of it. The [`simulator`]
+//! for a range, [`plan`] says for which days, [`rebuild`] makes days again from what was kept, [`result`] says what came of it. The [`simulator`]
 //! stands in for the API.
 
 pub mod api;
@@ -16,6 +16,7 @@ pub(crate) mod errors;
 pub mod extract;
 pub mod lake;
 pub mod plan;
+pub mod rebuild;
 pub mod result;
 pub mod run;
 pub mod settlement;

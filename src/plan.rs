@@ -35,6 +35,8 @@ pub enum Stored {
 pub enum Action {
     /// The API is asked.
     Fetch,
+    /// It is made again from what was kept.
+    Rebuild,
     /// The lake's file stays.
     Skip,
 }

@@ -131,6 +131,30 @@ pub struct Tally {
     pub totals: Sums,
 }
 
+impl Tally {
+    /// Adds another part.
+    pub(crate) fn add(&mut self, part: &Self) {
+        let (dates, more) = (&mut self.dates, &part.dates);
+        for (count, add) in [
+            (&mut dates.planned, more.planned),
+            (&mut dates.published, more.published),
+            (&mut dates.unchanged, more.unchanged),
+            (&mut dates.skipped, more.skipped),
+            (&mut dates.failed, more.failed),
+            (&mut dates.not_attempted, more.not_attempted),
+            (&mut dates.empty, more.empty),
+            (&mut self.rows, part.rows),
+            (&mut self.rejected_rows, part.rejected_rows),
+            (&mut self.bytes_written, part.bytes_written),
+        ] {
+            *count += add;
+        }
+        for (sum, add) in self.totals.iter_mut().zip(part.totals) {
+            *sum += add;
+        }
+    }
+}
+
 fn totals<S: serde::Serializer>(sums: &Sums, serializer: S) -> Result<S::Ok, S::Error> {
     sums_json(sums).serialize(serializer)
 }

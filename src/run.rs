@@ -10,14 +10,13 @@ use tokio::sync::watch;
 
 use crate::api::client::Client;
 use crate::errors::chain;
-use crate::extract::{DayError, Extracted, Extractor, Landed, Policy, Undecided};
+use crate::extract::{DayError, Extracted, Extractor, Landed, Policy, Undecided, Work, may_stand_beside, other_schema};
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
-use crate::lake::record::{DayRecord, Environment};
-use crate::lake::store::{Lake, StoredDay, records};
+use crate::lake::record::Environment;
+use crate::lake::store::{DayFile, Lake, StoredDay, day_files};
 use crate::plan::{Action, Mode, PlannedDay, Range, Stored, plan};
 use crate::result::{Dates, Failure, Kind, MerchantTally, Restated, RunResult, Stopped, Tally, judge};
-use crate::settlement::columns::fingerprint;
 
 /// Days in a row that fail for the same outside reason before a run stops asking.
 const BREAKER_DAYS: u32 = 5;
@@ -96,16 +95,8 @@ pub enum PlanError {
     #[error("the lake holds no day of merchant {0} yet: say with --since which pay date to begin with")]
     Since(String),
     /// A planned day's file has another schema.
-    #[error(
-        "{object} was written with schema {found}, and this version writes {}: engines would misread a table of both; choose another --dest",
-        fingerprint()
-    )]
-    Schema {
-        /// The file.
-        object: String,
-        /// Its fingerprint.
-        found: String,
-    },
+    #[error("{0}")]
+    Schema(String),
 }
 
 impl PlanError {
@@ -114,7 +105,7 @@ impl PlanError {
     pub fn stopped(&self) -> Stopped {
         match self {
             Self::Environment { .. } | Self::Since(_) => Stopped::Settings,
-            Self::Lake(_) | Self::Schema { .. } => Stopped::Lake,
+            Self::Lake(_) | Self::Schema(_) => Stopped::Lake,
         }
     }
 }
@@ -157,13 +148,13 @@ pub async fn read_state(lake: Option<&Lake>, merchant: &MerchantName, config: &R
         }
     }
     let mut witnessed = false;
-    for (key, record) in records(lake, wanted).await {
-        let stored = match record {
-            Ok(Some(record)) => {
-                admit(&key, &record, true, config.policy.environment)?;
+    for (key, file) in day_files(lake, wanted).await {
+        let stored = match file {
+            Ok(Some(file)) => {
+                admit(&key, &file, true, config.policy.environment)?;
                 witnessed = true;
-                state.proven |= record.rows > 0;
-                Stored::Record(Box::new(record))
+                state.proven |= file.record.rows > 0;
+                Stored::Record(Box::new(file.record))
             }
             Ok(None) => continue,
             Err(LakeError::Record { reason, .. }) => Stored::Unreadable(reason),
@@ -176,9 +167,9 @@ pub async fn read_state(lake: Option<&Lake>, merchant: &MerchantName, config: &R
         if witnessed {
             break;
         }
-        match lake.record(key).await {
-            Ok(Some(record)) => {
-                admit(key, &record, false, config.policy.environment)?;
+        match lake.day(key).await {
+            Ok(Some(file)) => {
+                admit(key, &file, false, config.policy.environment)?;
                 witnessed = true;
             }
             Ok(None) | Err(LakeError::Record { .. }) => {}
@@ -189,13 +180,13 @@ pub async fn read_state(lake: Option<&Lake>, merchant: &MerchantName, config: &R
 }
 
 /// Checks a file that the run will stand beside; with `planned`, also one that it may replace.
-fn admit(key: &DayKey, record: &DayRecord, planned: bool, asked: Environment) -> Result<(), PlanError> {
-    let object = key.settlement().to_string();
-    if record.environment != asked {
-        return Err(PlanError::Environment { found: record.environment, asked, object });
+fn admit(key: &DayKey, file: &DayFile, planned: bool, asked: Environment) -> Result<(), PlanError> {
+    let found = file.record.environment;
+    if found != asked {
+        return Err(PlanError::Environment { found, asked, object: key.settlement().to_string() });
     }
-    if planned && record.schema_fingerprint != fingerprint() {
-        return Err(PlanError::Schema { object, found: record.schema_fingerprint.clone() });
+    if planned && !may_stand_beside(file.fit) {
+        return Err(PlanError::Schema(other_schema(key, &file.record)));
     }
     Ok(())
 }
@@ -208,24 +199,26 @@ impl LakeState {
     }
 
     /// Whether the lake holds a day of the merchant that has rows; looks on where the plan's own
-    /// records do not tell, newest first.
+    /// records do not tell.
     async fn prove(&self, lake: &Lake) -> Result<bool, LakeError> {
-        const AT_ONCE: usize = 64;
-        if self.proven {
-            return Ok(true);
-        }
-        let newest_first: Vec<DayKey> = self.unread.iter().rev().cloned().collect();
-        for keys in newest_first.chunks(AT_ONCE) {
-            for (_, record) in records(lake, keys.to_vec()).await {
-                match record {
-                    Ok(Some(record)) if record.rows > 0 => return Ok(true),
-                    Ok(_) | Err(LakeError::Record { .. }) => {}
-                    Err(error) => return Err(error),
-                }
+        if self.proven { Ok(true) } else { any_rows(lake, &self.unread).await }
+    }
+}
+
+/// Whether any of these days, in the order of days, has rows; newest first.
+pub(crate) async fn any_rows(lake: &Lake, days: &[DayKey]) -> Result<bool, LakeError> {
+    const AT_ONCE: usize = 64;
+    let newest_first: Vec<DayKey> = days.iter().rev().cloned().collect();
+    for keys in newest_first.chunks(AT_ONCE) {
+        for (_, file) in day_files(lake, keys.to_vec()).await {
+            match file {
+                Ok(Some(file)) if file.record.rows > 0 => return Ok(true),
+                Ok(_) | Err(LakeError::Record { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
-        Ok(false)
     }
+    Ok(false)
 }
 
 /// Runs a plan to its end and gives the result.
@@ -238,12 +231,13 @@ pub async fn run(
     signals: watch::Receiver<Option<Signal>>,
 ) -> RunResult {
     let began = Instant::now();
-    let mut report = Report::new(config, client.api_id());
+    let range = config.from.map(|from| Range { from, to: config.to.max(from) });
+    let mut report = Report::new(client.api_id(), range);
     let planned = async {
         let state = read_state(Some(lake), merchant, config).await?;
         let folder = lake.begin(&config.run_id)?;
         let plan = state.plan(config.mode);
-        let asks = plan.iter().any(|day| day.action == Action::Fetch);
+        let asks = plan.iter().any(|day| day.action != Action::Skip);
         let proven = asks && state.prove(lake).await?;
         Ok((plan, proven, folder))
     };
@@ -251,99 +245,177 @@ pub async fn run(
         planned = planned => Some(planned),
         () = signalled(signals.clone()) => None,
     };
+    let mut ended = Ended::default();
     match planned {
-        None => report.tally.dates.not_attempted = report.tally.dates.planned,
+        None => report.not_attempted(),
         Some(Ok((plan, proven, _folder))) => {
             report.range = plan.first().zip(plan.last()).map(|(first, last)| Range { from: first.pay_date, to: last.pay_date });
             let extractor = Extractor::new(client, lake, merchant.clone(), config.policy.clone(), config.run_id.clone(), proven);
-            walk(&extractor, &plan, config, observer, signals.clone(), &mut report).await;
+            let walk = Walk { concurrency: config.concurrency, observer, signals: signals.clone() };
+            observer.planned(plan.iter().filter(|day| day.action != Action::Skip).count() as u64);
+            ended = walk.days(&extractor, &plan, &mut report).await;
             // the daily job often asks for nothing but days to come
-            let telling = matches!(config.mode, Mode::Backfill(_)) || !extractor.proven();
-            if report.asked > 0 && report.tally.rows == 0 && telling {
+            let telling = matches!(config.mode, Mode::Backfill(_)) || !extractor.publisher().proven();
+            if report.done > 0 && report.tally.rows == 0 && telling {
                 tracing::warn!(
                     merchant_id = client.api_id(),
                     "the API answered no row for any day of this merchant: check that the API id is the right one"
                 );
             }
         }
-        Some(Err(error)) => report.stop(&error),
-    }
-    if let Some(signal) = *signals.borrow() {
-        report.stopped = Some(match signal {
-            Signal::Interrupt => Stopped::Interrupt,
-            Signal::Terminate => Stopped::Terminate,
-        });
-    }
-    report.finish(client, began.elapsed())
-}
-
-/// Asks for the plan's days, several at once, until all are done or something stops the run.
-async fn walk(
-    extractor: &Extractor<'_>,
-    plan: &[PlannedDay],
-    config: &RunConfig,
-    observer: &dyn Observer,
-    signals: watch::Receiver<Option<Signal>>,
-    report: &mut Report<'_>,
-) {
-    let days: Vec<NaiveDate> = plan.iter().filter(|day| day.action == Action::Fetch).map(|day| day.pay_date).collect();
-    report.tally.dates.planned = plan.len() as u64;
-    report.tally.dates.skipped = (plan.len() - days.len()) as u64;
-    observer.planned(days.len() as u64);
-    let breaker = Breaker::default();
-    let mut undecided: Vec<Box<Undecided>> = Vec::new();
-    let mut outcomes = futures::stream::iter(days)
-        .map(|day| {
-            let (breaker, signals) = (&breaker, signals.clone());
-            async move {
-                if breaker.open() || signals.borrow().is_some() {
-                    return Err(DayOutcome::NotAttempted(day));
-                }
-                let publishing = AtomicBool::new(false);
-                let Some(extracted) = within_grace(extractor.extract(day, &publishing), &publishing, signals).await else {
-                    return Err(DayOutcome::NotAttempted(day));
-                };
-                breaker.note(extracted.as_ref().err());
-                match extracted {
-                    Ok(Extracted::Undecided(day)) => Ok(day),
-                    Ok(Extracted::Landed(landed)) => Err(DayOutcome::Landed(landed)),
-                    Err(error) => Err(DayOutcome::Failed(day, error)),
-                }
-            }
-        })
-        .buffer_unordered(config.concurrency);
-    while let Some(done) = outcomes.next().await {
-        match done {
-            Ok(day) => undecided.push(day),
-            Err(outcome) => report.day(outcome, observer),
+        Some(Err(error)) => {
+            report.not_attempted();
+            ended = Ended::of(&error, &config.dest);
         }
     }
-    drop(outcomes);
-    if breaker.opened_by_lake() {
-        report.stopped = Some(Stopped::Lake);
-        report.error = Some(format!("the lake failed {BREAKER_DAYS} days in a row, and the run stopped"));
+    let counts = client.counts();
+    RunResult {
+        requests: counts.requests,
+        retries: counts.retries,
+        token_requests: counts.token_requests,
+        ..conclude((config.command, &config.run_id, &config.dest), vec![report], ended, &signals, began)
     }
-    let mut decided = futures::stream::iter(undecided)
-        .map(|day| {
-            let signals = signals.clone();
-            async move {
-                let pay_date = day.pay_date();
-                let publishing = AtomicBool::new(false);
-                match within_grace(extractor.decide(*day, &publishing), &publishing, signals).await {
-                    Some(Ok(landed)) => DayOutcome::Landed(Box::new(landed)),
-                    Some(Err(error)) => DayOutcome::Failed(pay_date, error),
-                    None => DayOutcome::NotAttempted(pay_date),
+}
+
+/// What ended a run before its plan did.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    stopped: Option<Stopped>,
+    error: Option<String>,
+}
+
+impl Ended {
+    /// An error that left all of the plan undone.
+    pub(crate) fn of(error: &PlanError, dest: &str) -> Self {
+        let text = match error {
+            PlanError::Lake(error) => error.at(dest),
+            error => chain(error),
+        };
+        Self { stopped: Some(error.stopped()), error: Some(text) }
+    }
+
+    /// This, or where it is nothing the other.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if self.stopped.is_some() { self } else { other }
+    }
+}
+
+/// Makes the result of what each merchant's days came to.
+pub(crate) fn conclude(
+    (command, run_id, dest): (&'static str, &str, &str),
+    reports: Vec<Report>,
+    ended: Ended,
+    signals: &watch::Receiver<Option<Signal>>,
+    began: Instant,
+) -> RunResult {
+    let signal = *signals.borrow();
+    let stopped = match signal {
+        Some(Signal::Interrupt) => Some(Stopped::Interrupt),
+        Some(Signal::Terminate) => Some(Stopped::Terminate),
+        None => ended.stopped,
+    };
+    let ranges = || reports.iter().filter_map(|report| report.range);
+    let (from, to) = (ranges().map(|range| range.from).min(), ranges().map(|range| range.to).max());
+    let mut tally = Tally::default();
+    let (mut failures, mut restated, mut merchants) = (Vec::new(), Vec::new(), Vec::new());
+    for report in reports {
+        tally.add(&report.tally);
+        failures.extend(report.failures);
+        restated.extend(report.restated);
+        merchants.push(MerchantTally { merchant_id: report.merchant_id, tally: report.tally });
+    }
+    failures.sort_by_key(|failure| failure.pay_date);
+    restated.sort_by_key(|day| day.pay_date);
+    let (exit_code, status) = judge(stopped, &tally, &failures);
+    RunResult {
+        command,
+        run_id: run_id.to_owned(),
+        status,
+        exit_code,
+        from,
+        to,
+        dest: dest.to_owned(),
+        tally,
+        restated,
+        failures,
+        merchants,
+        requests: 0,
+        retries: 0,
+        token_requests: 0,
+        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        error: ended.error,
+    }
+}
+
+/// How the days of a plan are gone through.
+pub(crate) struct Walk<'a> {
+    pub(crate) concurrency: usize,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) signals: watch::Receiver<Option<Signal>>,
+}
+
+impl Walk<'_> {
+    /// Does the plan's days, several at once, until all are done or something stops the run.
+    pub(crate) async fn days(&self, work: &impl Work, plan: &[PlannedDay], report: &mut Report) -> Ended {
+        let days: Vec<NaiveDate> = plan.iter().filter(|day| day.action != Action::Skip).map(|day| day.pay_date).collect();
+        report.tally.dates.planned = plan.len() as u64;
+        report.tally.dates.skipped = (plan.len() - days.len()) as u64;
+        let breaker = Breaker::default();
+        let mut undecided: Vec<Box<Undecided>> = Vec::new();
+        let mut outcomes = futures::stream::iter(days)
+            .map(|day| {
+                let (breaker, signals) = (&breaker, self.signals.clone());
+                async move {
+                    if breaker.open() || signals.borrow().is_some() {
+                        return Err(DayOutcome::NotAttempted(day));
+                    }
+                    let publishing = AtomicBool::new(false);
+                    let Some(extracted) = within_grace(work.work(day, &publishing), &publishing, signals).await else {
+                        return Err(DayOutcome::NotAttempted(day));
+                    };
+                    breaker.note(extracted.as_ref().err());
+                    match extracted {
+                        Ok(Extracted::Undecided(day)) => Ok(day),
+                        Ok(Extracted::Landed(landed)) => Err(DayOutcome::Landed(landed)),
+                        Err(error) => Err(DayOutcome::Failed(day, error)),
+                    }
                 }
+            })
+            .buffer_unordered(self.concurrency);
+        while let Some(done) = outcomes.next().await {
+            match done {
+                Ok(day) => undecided.push(day),
+                Err(outcome) => report.day(outcome, self.observer),
             }
-        })
-        .buffer_unordered(config.concurrency);
-    while let Some(outcome) = decided.next().await {
-        report.day(outcome, observer);
+        }
+        drop(outcomes);
+        let mut decided = futures::stream::iter(undecided)
+            .map(|day| {
+                let signals = self.signals.clone();
+                async move {
+                    let pay_date = day.pay_date();
+                    let publishing = AtomicBool::new(false);
+                    match within_grace(work.publisher().decide(*day, &publishing), &publishing, signals).await {
+                        Some(Ok(landed)) => DayOutcome::Landed(Box::new(landed)),
+                        Some(Err(error)) => DayOutcome::Failed(pay_date, error),
+                        None => DayOutcome::NotAttempted(pay_date),
+                    }
+                }
+            })
+            .buffer_unordered(self.concurrency);
+        while let Some(outcome) = decided.next().await {
+            report.day(outcome, self.observer);
+        }
+        if !breaker.opened_by_lake() {
+            return Ended::default();
+        }
+        let error = format!("the lake failed {BREAKER_DAYS} days in a row, and the run stopped");
+        Ended { stopped: Some(Stopped::Lake), error: Some(error) }
     }
 }
 
 /// Returns when a signal has come.
-async fn signalled(mut signals: watch::Receiver<Option<Signal>>) {
+pub(crate) async fn signalled(mut signals: watch::Receiver<Option<Signal>>) {
     if signals.wait_for(Option::is_some).await.is_err() {
         // no signal can come any more
         std::future::pending::<()>().await;
@@ -400,45 +472,28 @@ impl Breaker {
     }
 }
 
-/// Gathers the result.
-struct Report<'a> {
-    config: &'a RunConfig,
+/// Gathers what one merchant's days come to.
+pub(crate) struct Report {
     merchant_id: String,
     /// The days planned.
-    range: Option<Range>,
+    pub(crate) range: Option<Range>,
     tally: Tally,
     failures: Vec<Failure>,
     restated: Vec<Restated>,
-    stopped: Option<Stopped>,
-    error: Option<String>,
-    /// Days the API answered for.
-    asked: u64,
+    /// Days that landed.
+    done: u64,
 }
 
-impl<'a> Report<'a> {
-    fn new(config: &'a RunConfig, merchant_id: &str) -> Self {
-        let range = config.from.map(|from| Range { from, to: config.to.max(from) });
+impl Report {
+    pub(crate) fn new(merchant_id: &str, range: Option<Range>) -> Self {
         let dates = Dates { planned: range.map_or(0, Range::len), ..Dates::default() };
-        Self {
-            config,
-            merchant_id: merchant_id.to_owned(),
-            range,
-            tally: Tally { dates, ..Tally::default() },
-            failures: Vec::new(),
-            restated: Vec::new(),
-            stopped: None,
-            error: None,
-            asked: 0,
-        }
+        let tally = Tally { dates, ..Tally::default() };
+        Self { merchant_id: merchant_id.to_owned(), range, tally, failures: Vec::new(), restated: Vec::new(), done: 0 }
     }
 
-    fn stop(&mut self, error: &PlanError) {
+    /// Nothing of the plan was done.
+    pub(crate) fn not_attempted(&mut self) {
         self.tally.dates.not_attempted = self.tally.dates.planned;
-        self.stopped = Some(error.stopped());
-        self.error = Some(match error {
-            PlanError::Lake(error) => error.at(&self.config.dest),
-            error => chain(error),
-        });
     }
 
     fn day(&mut self, outcome: DayOutcome, observer: &dyn Observer) {
@@ -447,7 +502,7 @@ impl<'a> Report<'a> {
         match outcome {
             DayOutcome::NotAttempted(_) => dates.not_attempted += 1,
             DayOutcome::Landed(landed) => {
-                self.asked += 1;
+                self.done += 1;
                 if landed.written {
                     dates.published += 1;
                 } else {
@@ -467,31 +522,6 @@ impl<'a> Report<'a> {
                 let DayError { kind, message, attempts } = error;
                 self.failures.push(Failure { merchant_id: self.merchant_id.clone(), pay_date, kind, message, attempts });
             }
-        }
-    }
-
-    fn finish(mut self, client: &Client, took: Duration) -> RunResult {
-        self.failures.sort_by_key(|failure| failure.pay_date);
-        self.restated.sort_by_key(|day| day.pay_date);
-        let (exit_code, status) = judge(self.stopped, &self.tally, &self.failures);
-        let counts = client.counts();
-        RunResult {
-            command: self.config.command,
-            run_id: self.config.run_id.clone(),
-            status,
-            exit_code,
-            from: self.range.map(|range| range.from),
-            to: self.range.map(|range| range.to),
-            dest: self.config.dest.clone(),
-            merchants: vec![MerchantTally { merchant_id: self.merchant_id, tally: self.tally.clone() }],
-            tally: self.tally,
-            restated: self.restated,
-            failures: self.failures,
-            requests: counts.requests,
-            retries: counts.retries,
-            token_requests: counts.token_requests,
-            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            error: self.error,
         }
     }
 }

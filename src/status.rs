@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::lake::error::LakeError;
-use crate::lake::layout::{DayKey, MerchantName};
+use crate::lake::layout::{DayKey, MerchantName, is_damaged};
 use crate::lake::record::{DayRecord, State};
-use crate::lake::store::{Lake, records};
+use crate::lake::store::{Lake, day_files};
 use crate::plan::{Range, SettleWindow};
 
 /// What a day is, in a word.
@@ -115,14 +115,14 @@ impl Scope {
 /// Where the lake cannot be read.
 pub async fn status(lake: &Lake, scope: &Scope, window: &SettleWindow) -> Result<Status, LakeError> {
     let stored = lake.days().await?.into_iter().map(|day| day.key);
-    let restated = lake.restated_days().await?;
+    let history = lake.history().await?;
     let mut status = Status { days: Vec::new(), counts: Counts::default() };
     for (merchant, range, dates) in scope.of(stored) {
         let keys = dates.iter().map(|pay_date| DayKey { pay_date: *pay_date, merchant: merchant.clone() }).collect();
         let mut read: BTreeMap<NaiveDate, Result<DayRecord, String>> = BTreeMap::new();
-        for (key, record) in records(lake, keys).await {
-            match record {
-                Ok(Some(record)) => read.insert(key.pay_date, Ok(record)),
+        for (key, file) in day_files(lake, keys).await {
+            match file {
+                Ok(Some(file)) => read.insert(key.pay_date, Ok(file.record)),
                 Ok(None) => None,
                 Err(LakeError::Record { reason, .. }) => read.insert(key.pay_date, Err(reason)),
                 Err(error) => return Err(error),
@@ -131,7 +131,12 @@ pub async fn status(lake: &Lake, scope: &Scope, window: &SettleWindow) -> Result
         let merchant_id = merchant.api_id();
         for pay_date in range.into_iter().flat_map(Range::days) {
             let key = DayKey { pay_date, merchant: merchant.clone() };
-            let mut day = describe(&merchant_id, pay_date, read.remove(&pay_date), restated.contains(&key));
+            let mut day = describe(
+                &merchant_id,
+                pay_date,
+                read.remove(&pay_date),
+                history.get(&key).is_some_and(|kept| !kept.iter().all(is_damaged)),
+            );
             day.overdue = day.state == DayState::Open && day.unreadable.is_none() && window.is_over(pay_date);
             status.counts.add(&day);
             status.days.push(day);

@@ -2,10 +2,11 @@
 
 use chrono::NaiveDate;
 use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::path::Path;
 use serde::Serialize;
 
 use crate::lake::error::LakeError;
-use crate::lake::layout::DayKey;
+use crate::lake::layout::{DayKey, is_damaged};
 use crate::lake::store::Lake;
 use crate::plan::Range;
 use crate::status::Scope;
@@ -30,7 +31,8 @@ pub struct Verified {
     pub differences: Vec<Difference>,
 }
 
-/// Verifies the days in scope; a day without a file between the scope's ends is a difference.
+/// Verifies the days in scope, the versions of them in `history/` included; a day without a file between
+/// the scope's ends is a difference.
 ///
 /// # Errors
 /// Where the lake cannot be read.
@@ -38,24 +40,36 @@ pub async fn verify(lake: &Lake, scope: &Scope) -> Result<Verified, LakeError> {
     /// Files at once: reading and hashing keeps two cores busy, and a file is held on disk.
     const AT_ONCE: usize = 4;
     let stored = lake.days().await?.into_iter().map(|day| day.key);
+    let mut history = lake.history().await?;
     let mut verified = Verified::default();
     for (merchant, range, dates) in scope.of(stored) {
         let key = |pay_date| DayKey { pay_date, merchant: merchant.clone() };
-        let mut found: Vec<Difference> = futures::stream::iter(dates.iter().map(|date| key(*date)))
-            .map(|key| async move { Ok::<_, LakeError>(differences(&key, lake.audit(&key).await?)) })
+        let mut files: Vec<(DayKey, Path)> = Vec::new();
+        let mut found: Vec<Difference> = Vec::new();
+        for pay_date in range.into_iter().flat_map(Range::days) {
+            let key = key(pay_date);
+            let kept = history.remove(&key).unwrap_or_default();
+            files.extend(kept.into_iter().filter(|at| !is_damaged(at)).map(|at| (key.clone(), at)));
+            let at = key.settlement();
+            if dates.contains(&pay_date) {
+                files.push((key, at));
+            } else {
+                found.extend(differences(pay_date, &at, vec!["it is missing".into()]));
+            }
+        }
+        verified.checked += files.len() as u64;
+        let wrong: Vec<Difference> = futures::stream::iter(files)
+            .map(async |(key, at)| Ok::<_, LakeError>(differences(key.pay_date, &at, lake.audit(&key, &at).await?)))
             .buffer_unordered(AT_ONCE)
             .try_concat()
             .await?;
-        let missing = range.into_iter().flat_map(Range::days).filter(|date| !dates.contains(date));
-        found.extend(missing.flat_map(|date| differences(&key(date), vec!["it is missing".into()])));
-        found.sort_by_key(|a| a.pay_date);
-        verified.checked += dates.len() as u64;
+        found.extend(wrong);
+        found.sort_by(|a, b| (a.pay_date, &a.path).cmp(&(b.pay_date, &b.path)));
         verified.differences.append(&mut found);
     }
     Ok(verified)
 }
 
-fn differences(key: &DayKey, what: Vec<String>) -> Vec<Difference> {
-    let path = key.settlement().to_string();
-    what.into_iter().map(|what| Difference { pay_date: key.pay_date, path: path.clone(), what }).collect()
+fn differences(pay_date: NaiveDate, at: &Path, what: Vec<String>) -> Vec<Difference> {
+    what.into_iter().map(|what| Difference { pay_date, path: at.to_string(), what }).collect()
 }

@@ -38,6 +38,8 @@ conforms!(
     odd_ids_are_found_again,
     rejects_are_kept,
     a_damaged_file_is_replaced,
+    runs_at_once_lose_no_version,
+    a_lost_day_is_rebuilt,
     check_leaves_nothing
 );
 
@@ -139,6 +141,50 @@ async fn a_damaged_file_is_replaced(dest: Dest) {
     fetch(&api, &dest, &[]).exits(0);
     assert_eq!(rows_of(dest.get(FILE).await).len(), 1);
     assert_eq!(dest.names().await.len(), 2);
+}
+
+async fn runs_at_once_lose_no_version(dest: Dest) {
+    const DAYS: u64 = 3;
+    let answers = AtomicUsize::new(0);
+    let api = Api::new(move |request| {
+        // no two answers are the same
+        let order = format!("\"{}\"", answers.fetch_add(1, Ordering::SeqCst));
+        Reply::json(answer(&[row(request.date(), &[("ORDERNO", &order)])]))
+    });
+    let (api, url) = (&api, Path::new(&dest.url));
+    let ran: Vec<Ran> = std::thread::scope(|scope| {
+        let run = || finish(backfill(api, url, (DAY, "2024-01-07")).args(["--refetch", "all", "--concurrency", "3"]));
+        let runs: Vec<_> = (0..6).map(|_| scope.spawn(run)).collect();
+        runs.into_iter().map(|run| run.join().unwrap().exits(0)).collect()
+    });
+    let published: u64 = ran.iter().map(|ran| ran.result()["dates"]["published"].as_u64().unwrap()).sum();
+    let restated: usize = ran.iter().map(|ran| ran.result()["restated"].as_array().unwrap().len()).sum();
+    let names = dest.names().await;
+    let (table, history): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| name.starts_with("settlements/"));
+    assert_eq!(table.len() as u64, DAYS, "{names:?}");
+    // each version that was replaced is kept, once, and was reported by the run that replaced it
+    assert_eq!((history.len() as u64, restated as u64), (published - DAYS, published - DAYS), "{names:?}");
+    for name in table {
+        let day = name.split('/').nth(1).unwrap();
+        let now = record_of(dest.get(name).await)["extracted_at"].as_str().unwrap().to_owned();
+        for kept in history.iter().filter(|kept| kept.contains(day)) {
+            let before = record_of(dest.get(kept).await)["extracted_at"].as_str().unwrap().to_owned();
+            assert!(before <= now, "{kept} is later than what is in the table");
+        }
+    }
+    run(&["verify", "--dest", &dest.url]).exits(0);
+}
+
+async fn a_lost_day_is_rebuilt(dest: Dest) {
+    let api = one_after_another(vec![answer(&[row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#)])])]);
+    fetch(&api, &dest, &["--keep-raw"]).exits(0);
+    let before = rows_of(dest.get(FILE).await);
+    dest.put(FILE, b"PAR1 and no more".to_vec()).await;
+    let result = run(&["rebuild", "--from", DAY, "--to", DAY, "--dest", &dest.url]).exits(0).result();
+    assert_eq!((&result["dates"]["published"], &result["requests"]), (&1.into(), &0.into()));
+    let after = rows_of(dest.get(FILE).await);
+    assert_eq!((before.len(), &before[1]["transaction_id"]), (after.len(), &after[1]["transaction_id"]));
+    run(&["verify", "--dest", &dest.url]).exits(0);
 }
 
 async fn check_leaves_nothing(dest: Dest) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
 use cookiepay_etl::api::client::{Client, ClientConfig, Credentials};
-use cookiepay_etl::extract::{BadRows, Policy};
+use cookiepay_etl::extract::{BadRows, Policy, Reading};
 use cookiepay_etl::lake::destination::Destination;
 use cookiepay_etl::lake::layout::MerchantName;
 use cookiepay_etl::lake::record::Environment;
@@ -72,8 +72,7 @@ async fn sync(simulator: &Simulator, lake: &Path, since: NaiveDate, today: Naive
         policy: Policy {
             environment: Environment::Simulator,
             source_url: "embedded simulator".into(),
-            empty_codes: vec!["E008".into()],
-            bad_rows: BadRows::Fail,
+            reading: Reading { empty_codes: vec!["E008".into()], bad_rows: BadRows::Fail },
             allow_empty_replacement: false,
             keep_raw: false,
         },

@@ -96,7 +96,20 @@ fn status_is_a_calendar_for_people() {
 #[test]
 fn an_untouched_lake_verifies() {
     let lake = lake();
-    assert_eq!(verify(lake.path(), &[], 0), json!({ "command": "verify", "status": "ok", "checked": 4, "differences": [] }));
+    // four days, and the version that was replaced
+    assert_eq!(verify(lake.path(), &[], 0), json!({ "command": "verify", "status": "ok", "checked": 5, "differences": [] }));
+}
+
+#[test]
+fn a_replaced_version_is_verified_too() {
+    let lake = lake();
+    let kept = files(lake.path()).into_iter().find(|file| file.starts_with("history/")).unwrap();
+    let mut bytes = std::fs::read(lake.path().join(&kept)).unwrap();
+    bytes[100] ^= 4;
+    std::fs::write(lake.path().join(&kept), &bytes).unwrap();
+    let found = verify(lake.path(), &[], 5);
+    assert_eq!((&found["differences"][0]["path"], &found["differences"][0]["pay_date"]), (&kept.into(), &"2024-01-08".into()));
+    assert_eq!(found["differences"].as_array().unwrap().len(), 1);
 }
 
 #[test]

@@ -2,19 +2,18 @@
 
 use chrono::NaiveDate;
 use clap::Args;
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::config::{self, ApiSettings, ConfigError, RawSettings};
 use crate::errors::chain;
-use crate::extract::Policy;
+use crate::extract::{Policy, Reading};
 use crate::lake::destination::Destination;
 use crate::lake::store::Lake;
-use crate::plan::{Action, Mode, PlannedDay, Range};
+use crate::plan::{Mode, Range};
 use crate::result::{RunResult, Stopped};
 use crate::run::{self, RunConfig};
 
-use super::options::{ApiArgs, GlobalArgs, LakeArgs, OutputArgs, OutputFormat, RunArgs};
+use super::options::{ApiArgs, GlobalArgs, LakeArgs, OutputArgs, RunArgs};
 use super::output;
 use super::progress::Progress;
 use super::session::{Session, signals};
@@ -27,6 +26,9 @@ pub(super) struct FetchArgs {
     pub(super) api: ApiArgs,
     #[command(flatten)]
     run: RunArgs,
+    /// Keep each answer as received, under raw/
+    #[arg(long, help_heading = "Run")]
+    keep_raw: bool,
     /// Print what would be done for each day and why; ask and write nothing
     #[arg(long, help_heading = "Run")]
     dry_run: bool,
@@ -76,8 +78,7 @@ impl FetchArgs {
             policy: Policy {
                 environment: session.environment,
                 source_url: session.source_url.clone(),
-                empty_codes: session.empty_codes.clone(),
-                bad_rows: raw.bad_rows.unwrap_or_default(),
+                reading: Reading { empty_codes: session.empty_codes.clone(), bad_rows: raw.bad_rows.unwrap_or_default() },
                 allow_empty_replacement: raw.allow_empty_replacement.unwrap_or_default(),
                 keep_raw: raw.keep_raw.unwrap_or_default(),
             },
@@ -88,7 +89,10 @@ impl FetchArgs {
         };
         let Some(lake) = lake.as_ref().filter(|_| !self.dry_run) else {
             return match run::read_state(lake.as_ref(), &session.merchant, &config).await {
-                Ok(state) => self.print_plan(&state.plan(config.mode), session.client.api_id(), &config),
+                Ok(state) => {
+                    let plan = [(session.client.api_id().to_owned(), state.plan(config.mode))];
+                    output::plan((command, &shown), &plan, &self.output)
+                }
                 Err(error) => failed(error.stopped(), chain(&error)),
             };
         };
@@ -100,36 +104,12 @@ impl FetchArgs {
 
     fn settings(&self, global: &GlobalArgs) -> Result<Settings, ConfigError> {
         self.output.check()?;
-        let flags = RawSettings { dest: self.lake.dest.clone(), ..self.run.over(self.api.settings()) };
+        let flags =
+            RawSettings { dest: self.lake.dest.clone(), keep_raw: self.keep_raw.then_some(true), ..self.run.over(self.api.settings()) };
         let raw = flags.over_file(global.config.as_deref())?;
         let dest = config::destination(&raw)?;
         let api = ApiSettings::new(&raw, &self.api.simulator)?;
         let concurrency = config::concurrency(&raw)?;
         Ok(Settings { raw, api, dest, concurrency })
-    }
-
-    fn print_plan(&self, plan: &[PlannedDay], merchant_id: &str, config: &RunConfig) -> u8 {
-        let word = |action| if action == Action::Fetch { "fetch" } else { "skip" };
-        let asked = plan.iter().filter(|day| day.action == Action::Fetch).count();
-        let days: Vec<_> = plan
-            .iter()
-            .map(|day| json!({ "merchant_id": merchant_id, "pay_date": day.pay_date, "action": word(day.action), "reason": day.reason }))
-            .collect();
-        let (from, to) = (plan.first().map(|day| day.pay_date), plan.last().map(|day| day.pay_date));
-        let result = json!({
-            "command": config.command, "dry_run": true, "status": "success", "exit_code": 0, "from": from, "to": to, "dest": config.dest,
-            "dates": { "planned": plan.len(), "fetch": asked, "skip": plan.len() - asked }, "days": days,
-        });
-        let saved = output::save(&self.output, &result.to_string());
-        match self.output.format() {
-            OutputFormat::Json => output::line(result),
-            OutputFormat::Text => {
-                for day in plan {
-                    output::line(format_args!("{} {:5} {}", day.pay_date, word(day.action), day.reason));
-                }
-                output::line(format_args!("{asked} of {} days would be asked for", plan.len()));
-            }
-        }
-        u8::from(!saved)
     }
 }

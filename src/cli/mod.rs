@@ -7,6 +7,7 @@ mod lookup;
 mod options;
 mod output;
 mod progress;
+mod rebuild;
 mod schema;
 mod scope;
 mod session;
@@ -54,6 +55,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Read every file back and hold it against its record
     Verify(verify::VerifyArgs),
+    /// Make days again from the answers kept by --keep-raw, without asking the API
+    Rebuild(rebuild::RebuildArgs),
     /// Print the table's schema, for people or for an engine
     Schema(schema::SchemaArgs),
     /// Serve the simulated API until stopped
@@ -73,7 +76,7 @@ impl Command {
             Self::Sync(args) => Some(args.api()),
             Self::Check(args) => Some(&mut args.api),
             Self::Lookup(args) => Some(&mut args.api),
-            Self::Status(_) | Self::Verify(_) | Self::Schema(_) | Self::Simulate(_) | Self::Completions { .. } => None,
+            Self::Status(_) | Self::Verify(_) | Self::Rebuild(_) | Self::Schema(_) | Self::Simulate(_) | Self::Completions { .. } => None,
         }
     }
 }
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
             Command::Lookup(args) => args.run(&cli.global).await,
             Command::Status(args) => args.run(&cli.global).await,
             Command::Verify(args) => args.run(&cli.global).await,
+            Command::Rebuild(args) => args.run(&cli.global).await,
             Command::Schema(args) => args.run(),
             Command::Simulate(args) => args.run().await,
             Command::Completions { shell } => {

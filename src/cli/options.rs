@@ -98,15 +98,23 @@ pub(super) struct ApiArgs {
     /// Longest wait for a connection [default: 3s]
     #[arg(long, value_name = "D", value_parser = duration)]
     pub(super) connect_timeout: Option<Duration>,
-    /// A result code that means "no rows"; repeat for several [default: E008]
-    #[arg(long, value_name = "C")]
-    pub(super) empty_code: Vec<String>,
-    /// Largest answer taken, decompressed, in MiB [default: 4096]
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) max_answer_mib: Option<u64>,
+    #[command(flatten)]
+    pub(super) answers: AnswerArgs,
     /// What the simulator answers
     #[command(flatten)]
     pub(super) simulator: SimulatorArgs,
+}
+
+/// How answers are read.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "API")]
+pub(super) struct AnswerArgs {
+    /// A result code that means "no rows"; repeat for several [default: E008]
+    #[arg(long, value_name = "C")]
+    empty_code: Vec<String>,
+    /// Largest answer taken, decompressed, in MiB [default: 4096]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    max_answer_mib: Option<u64>,
 }
 
 /// The lake.
@@ -131,9 +139,6 @@ pub(super) struct RunArgs {
     /// Let an empty answer replace a day that had rows
     #[arg(long)]
     pub(super) allow_empty_replacement: bool,
-    /// Keep each answer as received, under raw/
-    #[arg(long)]
-    pub(super) keep_raw: bool,
 }
 
 /// What a command prints.
@@ -191,9 +196,18 @@ impl ApiArgs {
             retries: self.retries,
             timeout: self.timeout,
             connect_timeout: self.connect_timeout,
+            ..self.answers.over(RawSettings::default())
+        }
+    }
+}
+
+impl AnswerArgs {
+    /// The settings these flags give, over `settings`.
+    pub(super) fn over(&self, settings: RawSettings) -> RawSettings {
+        RawSettings {
             empty_codes: Some(self.empty_code.clone()).filter(|codes| !codes.is_empty()),
             max_answer_mib: self.max_answer_mib,
-            ..RawSettings::default()
+            ..settings
         }
     }
 }
@@ -205,7 +219,6 @@ impl RunArgs {
             concurrency: self.concurrency,
             bad_rows: self.bad_rows,
             allow_empty_replacement: self.allow_empty_replacement.then_some(true),
-            keep_raw: self.keep_raw.then_some(true),
             ..settings
         }
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
+use serde_json::json;
 
 use crate::config::ConfigError;
 use crate::errors::chain;
-use crate::plan::Range;
+use crate::plan::{Action, PlannedDay, Range};
 use crate::result::{RunResult, Status, Stopped, write_file};
 use crate::settlement::columns::amounts;
 use crate::settlement::values::format_decimal;
@@ -43,6 +44,42 @@ pub(super) fn result(result: &RunResult, output: &OutputArgs) -> u8 {
     result.exit_code
 }
 
+/// Prints what would be done for each merchant's days, and gives the exit code.
+pub(super) fn plan((command, dest): (&str, &str), plans: &[(String, Vec<PlannedDay>)], output: &OutputArgs) -> u8 {
+    let word = |action| match action {
+        Action::Fetch => "fetch",
+        Action::Rebuild => "rebuild",
+        Action::Skip => "skip",
+    };
+    let days = || plans.iter().flat_map(|(merchant_id, days)| days.iter().map(move |day| (merchant_id, day)));
+    let (planned, skipped) = (days().count(), days().filter(|(_, day)| day.action == Action::Skip).count());
+    let (from, to) = (days().map(|(_, day)| day.pay_date).min(), days().map(|(_, day)| day.pay_date).max());
+    let mut counts = json!({ "planned": planned, "skip": skipped });
+    counts[if command == "rebuild" { "rebuild" } else { "fetch" }] = (planned - skipped).into();
+    let listed: Vec<_> = days()
+        .map(|(merchant_id, day)| {
+            json!({ "merchant_id": merchant_id, "pay_date": day.pay_date, "action": word(day.action), "reason": day.reason })
+        })
+        .collect();
+    let result = json!({
+        "command": command, "dry_run": true, "status": "success", "exit_code": 0, "from": from, "to": to, "dest": dest,
+        "dates": counts, "days": listed,
+    });
+    let saved = save(output, &result.to_string());
+    match output.format() {
+        OutputFormat::Json => line(result),
+        OutputFormat::Text => {
+            for (merchant_id, day) in days() {
+                let whose = if plans.len() > 1 { format!("{merchant_id} ") } else { String::new() };
+                line(format_args!("{whose}{} {:7} {}", day.pay_date, word(day.action), day.reason));
+            }
+            let doing = if command == "rebuild" { "made again" } else { "asked for" };
+            line(format_args!("{} of {planned} days would be {doing}", planned - skipped));
+        }
+    }
+    u8::from(!saved)
+}
+
 /// Writes a result to the file asked for; whether it could.
 pub(super) fn save(output: &OutputArgs, json: &str) -> bool {
     output.result_file.as_deref().is_none_or(|path| save_to(path, json))
@@ -67,7 +104,7 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
     let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let run = ["backfill", "sync"].into_iter().find(|name| arguments.iter().any(|argument| argument == name));
+    let run = ["backfill", "sync", "rebuild"].into_iter().find(|name| arguments.iter().any(|argument| argument == name));
     if let Some(command) = run.filter(|_| code == 2) {
         let first = error.to_string();
         let message = first.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();

@@ -2,10 +2,11 @@
 //!
 //! The answer is read, normalized and encoded on a blocking thread while it arrives, and stored
 //! while it is encoded (`read`); what the lake's readers see changes only when all of it was good
-//! (`publish`).
+//! (`publish`). A day whose answer was kept can be made again without asking (`rebuild`).
 
 mod publish;
 mod read;
+mod rebuild;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,16 +21,18 @@ use crate::errors::chain;
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::raw::RawHeader;
-use crate::lake::record::{DayRecord, Environment, OpenReason, State};
-use crate::lake::staging::{Staged, StagingWriter};
+use crate::lake::record::Environment;
+use crate::lake::staging::{Over, Staged, StagingWriter};
 use crate::lake::store::Lake;
-use crate::lake::writer::DayWriter;
 use crate::result::{Kind, Restated};
 use crate::settlement::batch::DayContext;
 use crate::settlement::totals::Sums;
 
+pub(crate) use publish::{Publisher, may_stand_beside, other_schema};
 pub use read::lookup;
 use read::{Encoded, RawSink, ReadJob, Trouble};
+pub use rebuild::RebuildPolicy;
+pub(crate) use rebuild::{Rebuilder, Source};
 
 /// What is done about a row that cannot be read, or is another day's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
@@ -42,6 +45,15 @@ pub enum BadRows {
     Reject,
 }
 
+/// How answers are read.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// Result codes that mean "no rows".
+    pub empty_codes: Vec<String>,
+    /// What is done about bad rows.
+    pub bad_rows: BadRows,
+}
+
 /// How days are extracted.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -49,10 +61,8 @@ pub struct Policy {
     pub environment: Environment,
     /// The API's root, as records name it.
     pub source_url: String,
-    /// Result codes that mean "no rows".
-    pub empty_codes: Vec<String>,
-    /// What is done about bad rows.
-    pub bad_rows: BadRows,
+    /// How its answers are read.
+    pub reading: Reading,
     /// Whether an empty answer may replace a day that had rows.
     pub allow_empty_replacement: bool,
     /// Whether answers are kept as received.
@@ -62,13 +72,21 @@ pub struct Policy {
 /// Extracts days of one merchant for one run.
 pub struct Extractor<'a> {
     client: &'a Client,
-    lake: &'a Lake,
-    merchant: MerchantName,
+    publisher: Publisher<'a>,
     policy: Policy,
-    run_id: String,
-    /// Whether the merchant is known to have a day with rows.
-    proven: AtomicBool,
     warned_of_extra: AtomicBool,
+}
+
+/// What a run does for each of its days.
+pub(crate) trait Work {
+    /// Brings one day into the lake; sets `publishing` when the lake begins to change.
+    ///
+    /// # Errors
+    /// Why the day is not in the lake, or not as it should be; the stored day is then as it was.
+    async fn work(&self, pay_date: NaiveDate, publishing: &AtomicBool) -> Result<Extracted, DayError>;
+
+    /// Puts days into the lake.
+    fn publisher(&self) -> &Publisher<'_>;
 }
 
 /// A day whose answer was read and is in the lake.
@@ -100,7 +118,7 @@ pub enum Extracted {
 }
 
 /// A day that was read and waits to be published; see [`Extracted::Undecided`].
-pub struct Undecided(ReadDay);
+pub struct Undecided(pub(crate) ReadDay);
 
 impl Undecided {
     /// The pay date.
@@ -122,10 +140,8 @@ pub struct DayError {
 }
 
 /// A day read and encoded, not yet published.
-struct ReadDay {
+pub(crate) struct ReadDay {
     staged: Staged,
-    /// The answer as received, where it is to be kept.
-    raw: Option<Staged>,
     encoded: Encoded,
 }
 
@@ -133,69 +149,22 @@ impl<'a> Extractor<'a> {
     /// An extractor for a run; `proven` where the lake holds a day of the merchant that has rows.
     #[must_use]
     pub fn new(client: &'a Client, lake: &'a Lake, merchant: MerchantName, policy: Policy, run_id: String, proven: bool) -> Self {
-        let proven = AtomicBool::new(proven);
-        Self { client, lake, merchant, policy, run_id, proven, warned_of_extra: AtomicBool::new(false) }
+        let publisher = Publisher {
+            lake,
+            merchant,
+            run_id,
+            bad_rows: policy.reading.bad_rows,
+            allow_empty_replacement: policy.allow_empty_replacement,
+            across_schemas: false,
+            proven: AtomicBool::new(proven),
+        };
+        Self { client, publisher, policy, warned_of_extra: AtomicBool::new(false) }
     }
 
-    /// Whether the merchant is known to have a day with rows.
-    #[must_use]
-    pub fn proven(&self) -> bool {
-        self.proven.load(Ordering::Relaxed)
-    }
-
-    /// Fetches, reads and publishes one day; sets `publishing` when the lake begins to change.
-    ///
-    /// # Errors
-    /// Why the day is not in the lake, or not as the API has it; the stored day is then as it was.
-    pub async fn extract(&self, pay_date: NaiveDate, publishing: &AtomicBool) -> Result<Extracted, DayError> {
-        let key = self.key(pay_date);
-        let mut attempts = 0;
-        let read = self
-            .client
-            .settlement(pay_date, None, async |answer| {
-                attempts += 1;
-                self.read(&key, answer).await
-            })
-            .await
-            .map_err(day_error)?;
-        self.warn_of_unknowns(&read.encoded);
-        let read = self.keep_raw(read).await?;
-        let attempts = attempts.max(1);
-        let day = self.refuse_bad_rows(&key, read, attempts).await?;
-        if day.encoded.record.rows > 0 {
-            self.proven.store(true, Ordering::Relaxed);
-        } else if day.encoded.empty_by_code && !self.proven() {
-            return Ok(Extracted::Undecided(Box::new(Undecided(day))));
-        }
-        self.publish(day, publishing)
-            .await
-            .map(|landed| Extracted::Landed(Box::new(landed)))
-            .map_err(|error| DayError { attempts, ..error })
-    }
-
-    /// Publishes a day that waited, now that the run has seen its other days.
-    ///
-    /// # Errors
-    /// As [`Extractor::extract`].
-    pub async fn decide(&self, day: Undecided, publishing: &AtomicBool) -> Result<Landed, DayError> {
-        let mut day = day.0;
-        if !self.proven() {
-            let mut record = day.encoded.record.clone();
-            record.state = State::Open;
-            record.open_because.push(OpenReason::EmptyUnproven);
-            day = self.encode_empty(record, day.encoded).await?;
-        }
-        self.publish(day, publishing).await
-    }
-
-    fn key(&self, pay_date: NaiveDate) -> DayKey {
-        DayKey { pay_date, merchant: self.merchant.clone() }
-    }
-
-    /// Reads one answer into a staged file.
-    async fn read(&self, key: &DayKey, answer: PendingAnswer) -> Result<ReadDay, Cause<Trouble>> {
+    /// Reads one answer into a staged file and, where answers are kept, into another.
+    async fn read(&self, key: &DayKey, answer: PendingAnswer) -> Result<(ReadDay, Option<Staged>), Cause<Trouble>> {
         let (body, events) = mpsc::channel(16);
-        let (chunks, bytes) = mpsc::channel(2);
+        let Publisher { lake, run_id, .. } = &self.publisher;
         // what the file can hold, so that records and rows agree
         let extracted_at = answer.arrived.trunc_subsecs(3);
         let merchant_id = self.client.api_id().to_owned();
@@ -209,96 +178,39 @@ impl<'a> Extractor<'a> {
                 content_type: answer.content_type,
                 content_encoding: answer.content_encoding,
             };
-            let name = key.raw(extracted_at, &self.run_id);
+            let name = key.raw(extracted_at, run_id);
             let (chunks, bytes) = mpsc::channel(2);
-            (Some((name.to_string(), header, chunks)), Some(self.lake.stage(name, &self.run_id, bytes)))
+            (Some((name.to_string(), header, chunks)), Some(lake.stage(name, run_id, bytes)))
         } else {
             (None, None)
         };
         let job = ReadJob {
-            context: DayContext { merchant_id, pay_date: key.pay_date, extracted_at, run_id: self.run_id.clone() },
-            policy: self.policy.clone(),
+            context: DayContext { merchant_id, pay_date: key.pay_date, extracted_at, run_id: run_id.clone() },
+            environment: self.policy.environment,
+            source_url: self.policy.source_url.clone(),
+            reading: self.policy.reading.clone(),
             redactor: answer.redactor,
         };
         let (charset, limit) = (answer.charset, answer.limit);
-        let reader = tokio::task::spawn_blocking(move || {
+        let read = self.publisher.stage(key, move |out| {
             let raw = raw.map(|(name, header, chunks)| RawSink::new(name, &header, StagingWriter::new(chunks))).transpose()?;
             let body = BodyReader::new(events, raw.as_ref().map(RawSink::tee));
             let text = TextReader::new(body, charset, limit)?;
-            job.run(text, raw, StagingWriter::new(chunks))
+            job.run(text, || raw.map(RawSink::finish).transpose(), out)
         });
-        let staging = self.lake.stage(key.settlement(), &self.run_id, bytes);
-        let ((), staged, raw, encoded) = tokio::join!(answer.body.pump(body), staging, OptionFuture::from(raw_staged), reader);
-        let encoded = encoded.unwrap_or_else(|error| Err(Trouble::Internal(error.to_string()).into()));
-        // where the store failed, the writer only knows that nobody took its bytes
-        match (staged, raw.transpose(), encoded) {
-            (Ok(staged), Ok(raw), Ok(encoded)) => Ok(ReadDay { staged, raw, encoded }),
-            (staged, raw, encoded) => {
-                let mut cause = encoded.err();
-                for staged in [staged.map(Some), raw] {
-                    match staged {
-                        Ok(None) => {}
-                        Ok(Some(staged)) => staged.discard().await,
-                        Err(error) => cause = Some(Trouble::Lake(error).into()),
-                    }
-                }
-                Err(cause.unwrap_or_else(|| Trouble::Internal("a day was neither read nor refused".into()).into()))
+        let ((), read, raw) = tokio::join!(answer.body.pump(body), read, OptionFuture::from(raw_staged));
+        match (read, raw.transpose()) {
+            (Ok((staged, encoded)), Ok(raw)) => Ok((ReadDay { staged, encoded }, raw)),
+            // the reader only knows that nobody took its bytes
+            (read, Err(error)) => {
+                OptionFuture::from(read.ok().map(|(staged, _)| staged.discard())).await;
+                Err(Trouble::Lake(error).into())
+            }
+            (Err(error), Ok(raw)) => {
+                OptionFuture::from(raw.map(Staged::discard)).await;
+                Err(error)
             }
         }
-    }
-
-    /// Stores the answer as received, before anything is published that refers to it.
-    async fn keep_raw(&self, mut day: ReadDay) -> Result<ReadDay, DayError> {
-        let Some(raw) = day.raw.take() else { return Ok(day) };
-        match raw.publish().await {
-            Ok(()) => Ok(day),
-            Err(error) => {
-                day.staged.discard().await;
-                Err(storage(&error))
-            }
-        }
-    }
-
-    /// Keeps the rows that could not be read, and where the policy says so gives the day up.
-    async fn refuse_bad_rows(&self, key: &DayKey, day: ReadDay, attempts: u32) -> Result<ReadDay, DayError> {
-        let rejects = &day.encoded.rejects;
-        let Some(first) = &rejects.first else { return Ok(day) };
-        let location = key.rejects(&self.run_id);
-        let kept = self.lake.put(&location, rejects.lines.clone()).await;
-        let more = match rejects.count {
-            1 => String::new(),
-            count => format!(" (and {} more bad rows)", count - 1),
-        };
-        if self.policy.bad_rows == BadRows::Reject {
-            // rows that are in neither place would be lost
-            if let Err(error) = kept {
-                day.staged.discard().await;
-                return Err(DayError { attempts, ..storage(&error) });
-            }
-            tracing::warn!(pay_date = %key.pay_date, rows = rejects.count, kept = %location, "rows were rejected: {first}{more}");
-            return Ok(day);
-        }
-        let see = match &kept {
-            Ok(()) => format!("see {location}"),
-            Err(error) => format!("the bad rows are not kept ({})", chain(error)),
-        };
-        let message = format!("{first}{more}; nothing of the day was published: {see}, and --bad-rows reject to publish the rest");
-        day.staged.discard().await;
-        Err(DayError { kind: Kind::Contract, message, attempts })
-    }
-
-    /// Makes the file of a day without rows anew, with another record.
-    async fn encode_empty(&self, record: DayRecord, encoded: Encoded) -> Result<ReadDay, DayError> {
-        let key = self.key(record.pay_date);
-        let (chunks, bytes) = mpsc::channel(2);
-        let writer = tokio::task::spawn_blocking(move || DayWriter::new(StagingWriter::new(chunks))?.finish(record));
-        let (staged, written) = tokio::join!(self.lake.stage(key.settlement(), &self.run_id, bytes), writer);
-        let staged = staged.map_err(|error| storage(&error))?;
-        let (record, bytes) = match written {
-            Ok(written) => written.map_err(|error| storage(&error))?,
-            Err(error) => return Err(DayError { kind: Kind::Internal, message: error.to_string(), attempts: 1 }),
-        };
-        Ok(ReadDay { staged, raw: None, encoded: Encoded { record, bytes, ..encoded } })
     }
 
     fn warn_of_unknowns(&self, encoded: &Encoded) {
@@ -316,18 +228,50 @@ impl<'a> Extractor<'a> {
     }
 }
 
+impl Work for Extractor<'_> {
+    async fn work(&self, pay_date: NaiveDate, publishing: &AtomicBool) -> Result<Extracted, DayError> {
+        let key = self.publisher.key(pay_date);
+        let mut attempts = 0;
+        let (day, raw) = self
+            .client
+            .settlement(pay_date, None, async |answer| {
+                attempts += 1;
+                self.read(&key, answer).await
+            })
+            .await
+            .map_err(day_error)?;
+        self.warn_of_unknowns(&day.encoded);
+        // before anything is published that refers to it
+        if let Some(mut raw) = raw
+            && let Err(error) = raw.publish(&Over::Whatever).await
+        {
+            day.staged.discard().await;
+            return Err(storage(&error));
+        }
+        self.publisher.land(day, attempts.max(1), publishing).await
+    }
+
+    fn publisher(&self) -> &Publisher<'_> {
+        &self.publisher
+    }
+}
+
 fn storage(error: &LakeError) -> DayError {
     DayError { kind: Kind::Storage, message: chain(error), attempts: 1 }
 }
 
 fn day_error(error: CallError<Trouble>) -> DayError {
-    let (kind, message) = match error.cause {
+    not_read(error.cause, error.attempts)
+}
+
+fn not_read(cause: Cause<Trouble>, attempts: u32) -> DayError {
+    let (kind, message) = match cause {
         Cause::Receiver(Trouble::Lake(error)) => (Kind::Storage, chain(&error)),
         Cause::Receiver(Trouble::BadRow(error)) => (Kind::Contract, error.to_string()),
         Cause::Receiver(Trouble::Internal(message)) => (Kind::Internal, message),
         Cause::Api(error) => (kind(&error), chain(&error)),
     };
-    DayError { kind, message, attempts: error.attempts }
+    DayError { kind, message, attempts }
 }
 
 fn kind(error: &ApiError) -> Kind {

@@ -1,28 +1,149 @@
 //! A day that was read takes the place of what the lake holds: whether it may, what is kept of the
 //! version it replaces, and how the two differ.
 
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::NaiveDate;
 use object_store::path::Path;
+use tokio::sync::mpsc;
 
+use crate::api::client::Cause;
 use crate::errors::chain;
 use crate::lake::error::LakeError;
-use crate::lake::layout::DayKey;
-use crate::lake::record::{DayRecord, State};
+use crate::lake::file::{read_end, read_rows};
+use crate::lake::layout::{DayKey, MerchantName};
+use crate::lake::record::{DayRecord, OpenReason, State};
+use crate::lake::staging::{Over, Published, Staged, StagingWriter};
+use crate::lake::store::{DayFile, Kept, Lake};
+use crate::lake::writer::DayWriter;
 use crate::result::{Kind, Restated};
-use crate::settlement::columns::amounts;
-use crate::settlement::diff::Diff;
+use crate::settlement::columns::{SchemaFit, amounts, fingerprint};
+use crate::settlement::diff::{Changes, Diff};
 use crate::settlement::totals::{Sums, parse_sum};
 use crate::settlement::values::format_decimal;
 
-use super::{DayError, Extractor, Landed, ReadDay, storage};
+use super::read::{Encoded, Trouble};
+use super::{BadRows, DayError, Extracted, Landed, ReadDay, Undecided, storage};
 
-impl Extractor<'_> {
-    /// Puts a day in place of what the lake holds, where that is another.
-    pub(super) async fn publish(&self, day: ReadDay, publishing: &AtomicBool) -> Result<Landed, DayError> {
-        let ReadDay { staged, encoded, .. } = day;
-        let record = &encoded.record;
+/// How often a day is tried again that other runs replace at the same time.
+const ROUNDS: usize = 10;
+
+/// Puts days of one merchant into the lake, for one run.
+pub(crate) struct Publisher<'a> {
+    pub(super) lake: &'a Lake,
+    pub(super) merchant: MerchantName,
+    pub(super) run_id: String,
+    pub(super) bad_rows: BadRows,
+    pub(super) allow_empty_replacement: bool,
+    /// Whether a file whose schema is not this version's may be replaced.
+    pub(super) across_schemas: bool,
+    /// Whether the merchant is known to have a day with rows.
+    pub(super) proven: AtomicBool,
+}
+
+impl Publisher<'_> {
+    pub(super) fn key(&self, pay_date: NaiveDate) -> DayKey {
+        DayKey { pay_date, merchant: self.merchant.clone() }
+    }
+
+    /// Whether the merchant is known to have a day with rows.
+    pub(crate) fn proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
+    }
+
+    /// Stores a day's file while `write` writes it on a blocking thread, where no reader sees it.
+    pub(super) async fn stage<T: Send + 'static>(
+        &self,
+        key: &DayKey,
+        write: impl FnOnce(StagingWriter) -> Result<T, Cause<Trouble>> + Send + 'static,
+    ) -> Result<(Staged, T), Cause<Trouble>> {
+        let (chunks, bytes) = mpsc::channel(2);
+        let writer = tokio::task::spawn_blocking(move || write(StagingWriter::new(chunks)));
+        let (staged, written) = tokio::join!(self.lake.stage(key.settlement(), &self.run_id, bytes), writer);
+        let written = written.unwrap_or_else(|error| Err(Trouble::Internal(error.to_string()).into()));
+        match (staged, written) {
+            (Ok(staged), Ok(written)) => Ok((staged, written)),
+            // where the store failed, the writer only knows that nobody took its bytes
+            (Err(error), _) => Err(Trouble::Lake(error).into()),
+            (Ok(staged), Err(error)) => {
+                staged.discard().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts a day that was read into the lake, where it may go there and can be decided now.
+    pub(super) async fn land(&self, day: ReadDay, attempts: u32, publishing: &AtomicBool) -> Result<Extracted, DayError> {
+        let day = self.refuse_bad_rows(day, attempts).await?;
+        if day.encoded.record.rows > 0 {
+            self.proven.store(true, Ordering::Relaxed);
+        } else if day.encoded.empty_by_code && !self.proven() {
+            return Ok(Extracted::Undecided(Box::new(Undecided(day))));
+        }
+        let landed = self.publish(day, publishing).await;
+        landed.map(|landed| Extracted::Landed(Box::new(landed))).map_err(|error| DayError { attempts, ..error })
+    }
+
+    /// Publishes a day that waited, now that the run has seen its other days.
+    ///
+    /// # Errors
+    /// Why the day is not in the lake; the stored day is then as it was.
+    pub(crate) async fn decide(&self, day: Undecided, publishing: &AtomicBool) -> Result<Landed, DayError> {
+        let mut day = day.0;
+        if !self.proven() {
+            let mut record = day.encoded.record.clone();
+            record.state = State::Open;
+            record.open_because.push(OpenReason::EmptyUnproven);
+            day = self.encode_empty(record, day.encoded).await?;
+        }
+        self.publish(day, publishing).await
+    }
+
+    /// Keeps the rows that could not be read, and where the policy says so gives the day up.
+    async fn refuse_bad_rows(&self, day: ReadDay, attempts: u32) -> Result<ReadDay, DayError> {
+        let rejects = &day.encoded.rejects;
+        let Some(first) = &rejects.first else { return Ok(day) };
+        let key = self.key(day.encoded.record.pay_date);
+        let location = key.rejects(&self.run_id);
+        let kept = self.lake.put(&location, rejects.lines.clone()).await;
+        let more = match rejects.count {
+            1 => String::new(),
+            count => format!(" (and {} more bad rows)", count - 1),
+        };
+        if self.bad_rows == BadRows::Reject {
+            // rows that are in neither place would be lost
+            if let Err(error) = kept {
+                day.staged.discard().await;
+                return Err(DayError { attempts, ..storage(&error) });
+            }
+            tracing::warn!(pay_date = %key.pay_date, rows = rejects.count, kept = %location, "rows were rejected: {first}{more}");
+            return Ok(day);
+        }
+        let see = match &kept {
+            Ok(()) => format!("see {location}"),
+            Err(error) => format!("the bad rows are not kept ({})", chain(error)),
+        };
+        let message = format!("{first}{more}; nothing of the day was published: {see}, and --bad-rows reject to publish the rest");
+        day.staged.discard().await;
+        Err(DayError { kind: Kind::Contract, message, attempts })
+    }
+
+    /// Makes the file of a day without rows anew, with another record.
+    async fn encode_empty(&self, record: DayRecord, encoded: Encoded) -> Result<ReadDay, DayError> {
         let key = self.key(record.pay_date);
+        let made = self.stage(&key, move |out| {
+            let writer = DayWriter::new(out).map_err(Trouble::Lake)?;
+            Ok(writer.finish(record).map_err(Trouble::Lake)?)
+        });
+        let (staged, (record, bytes)) = made.await.map_err(|cause| super::not_read(cause, 1))?;
+        Ok(ReadDay { staged, encoded: Encoded { record, bytes, ..encoded } })
+    }
+
+    /// Puts a day in place of what the lake holds, where that is another.
+    async fn publish(&self, day: ReadDay, publishing: &AtomicBool) -> Result<Landed, DayError> {
+        let ReadDay { mut staged, encoded } = day;
+        let record = &encoded.record;
         let mut landed = Landed {
             pay_date: record.pay_date,
             written: false,
@@ -32,98 +153,196 @@ impl Extractor<'_> {
             bytes: 0,
             restated: None,
         };
-        let replaced = match self.admit(&key, record).await {
-            Ok(Admission::Publish(replaced)) => replaced,
-            Ok(Admission::AsStored(stored)) => {
+        match self.replace(record, &mut staged, publishing).await {
+            Ok(Replaced::Now(restated)) => {
+                landed.written = true;
+                landed.bytes = encoded.bytes;
+                landed.restated = restated;
+                Ok(landed)
+            }
+            Ok(Replaced::AsStored(stored)) => {
                 staged.discard().await;
                 // the figures of what is in the lake, whichever answer it came from
                 landed.rows = stored.rows;
                 landed.sums = sums(&stored);
-                return Ok(landed);
+                Ok(landed)
             }
             Err(error) => {
                 staged.discard().await;
-                return Err(error);
+                Err(error)
             }
-        };
-        publishing.store(true, Ordering::Relaxed);
-        staged.publish().await.map_err(|error| storage(&error))?;
-        if let Some((stored, kept)) = replaced {
-            let restated = self.compare(&key, &stored, &kept, record).await.map_err(|error| DayError {
-                message: format!("the day was published, but how it differs from {kept} cannot be told: {}", chain(&error)),
-                ..storage(&error)
-            })?;
-            let Restated { added, removed, changed, .. } = restated;
-            tracing::warn!(pay_date = %key.pay_date, added, removed, changed, before = %kept, "restated");
-            landed.restated = Some(restated);
         }
-        landed.written = true;
-        landed.bytes = encoded.bytes;
-        Ok(landed)
+    }
+
+    /// Publishes a staged day over what the lake holds, as often as another run changes that meanwhile.
+    async fn replace(&self, record: &DayRecord, staged: &mut Staged, publishing: &AtomicBool) -> Result<Replaced, DayError> {
+        let key = self.key(record.pay_date);
+        let _lock = self.lake.lock(&key).await.map_err(|error| storage(&error))?;
+        let mut earlier = None;
+        let mut refused = None;
+        for _ in 0..ROUNDS {
+            let over = match self.admit(&key, record).await? {
+                Admission::Publish(over, version) => {
+                    earlier = version;
+                    over
+                }
+                // it was stored, and only the word of it was lost
+                Admission::AsStored(stored) if stored.seal == record.seal => return self.report(&key, earlier, record).await,
+                Admission::AsStored(stored) => return Ok(Replaced::AsStored(stored)),
+                Admission::Changed => continue,
+            };
+            // a server that refuses the very version it names knows no such condition
+            let over = if refused.as_ref() == Some(&over) { Over::Whatever } else { over };
+            publishing.store(true, Ordering::Relaxed);
+            match staged.publish(&over).await.map_err(|error| storage(&error))? {
+                Published::Done => return self.report(&key, earlier, record).await,
+                Published::Changed => refused = Some(over),
+            }
+        }
+        let message = format!("other runs replaced the day {ROUNDS} times while this one tried to; run again when they are done");
+        Err(DayError { kind: Kind::Storage, message, attempts: 1 })
     }
 
     /// Says whether a day may take the place of what the lake holds now, and keeps the version that
     /// it replaces. The stored record is read anew: another run may have been here.
     async fn admit(&self, key: &DayKey, record: &DayRecord) -> Result<Admission, DayError> {
-        let stored = match self.lake.record(key).await {
-            Ok(None) => return Ok(Admission::Publish(None)),
+        let stored = match self.lake.day(key).await {
+            Ok(None) => return Ok(Admission::Publish(Over::Nothing, None)),
             Ok(Some(stored)) => stored,
             Err(error @ LakeError::Record { .. }) => {
-                let kept = self.lake.keep_version(key, None).await.map_err(|error| storage(&error))?;
-                tracing::warn!(pay_date = %key.pay_date, %kept, error = chain(&error), "replacing a file that cannot be read");
-                return Ok(Admission::Publish(None));
+                return match self.lake.keep_version(key, None, &self.run_id).await.map_err(|error| storage(&error))? {
+                    Kept::At { at, version, .. } => {
+                        tracing::warn!(pay_date = %key.pay_date, kept = %at, error = chain(&error), "replacing a file that cannot be read");
+                        Ok(Admission::Publish(Over::Version(version), None))
+                    }
+                    Kept::Changed => Ok(Admission::Changed),
+                };
             }
             Err(error) => return Err(storage(&error)),
         };
-        if stored.digest == record.digest {
-            let anew = record.supersedes(&stored);
-            return Ok(if anew { Admission::Publish(None) } else { Admission::AsStored(Box::new(stored)) });
+        let same = stored.fit == SchemaFit::Same && stored.record.digest == record.digest;
+        let over = Over::Version(stored.version.clone());
+        if stored.record.extracted_at > record.extracted_at {
+            if !same {
+                tracing::warn!(pay_date = %key.pay_date, stored = %stored.record.extracted_at, "the lake holds a later answer, which stays");
+            }
+            return Ok(Admission::AsStored(Box::new(stored.record)));
         }
-        if stored.extracted_at > record.extracted_at {
-            tracing::warn!(pay_date = %key.pay_date, stored = %stored.extracted_at, "the lake holds a later answer, which stays");
-            return Ok(Admission::AsStored(Box::new(stored)));
+        if same {
+            let anew = record.supersedes(&stored.record);
+            return Ok(if anew { Admission::Publish(over, None) } else { Admission::AsStored(Box::new(stored.record)) });
         }
-        if record.rows == 0 && is_protected(&stored) && !self.policy.allow_empty_replacement {
-            return Err(DayError {
-                kind: Kind::Guard,
-                message: format!(
-                    "the API now answers no rows, where the lake holds {}: the stored day was kept; if this is right, run again with --allow-empty-replacement",
-                    stored.rows
-                ),
-                attempts: 1,
-            });
+        self.guard(key, &stored, record)?;
+        match self.lake.keep_version(key, Some(&stored), &self.run_id).await.map_err(|error| storage(&error))? {
+            Kept::At { at, file, version } => Ok(Admission::Publish(Over::Version(version), Some(Box::new(Earlier { stored, at, file })))),
+            Kept::Changed => Ok(Admission::Changed),
         }
-        let kept = self.lake.keep_version(key, Some(&stored)).await.map_err(|error| storage(&error))?;
-        Ok(Admission::Publish(Some((Box::new(stored), kept))))
     }
 
-    /// What changed from the version kept at `kept` to the one now in the table.
-    async fn compare(&self, key: &DayKey, stored: &DayRecord, kept: &Path, record: &DayRecord) -> Result<Restated, LakeError> {
-        let diff = self.lake.read_rows(kept, Diff::with_rows(stored.rows, record.rows), Diff::before).await?;
-        let changes = self.lake.read_rows(&key.settlement(), diff, Diff::after).await?.changes();
+    /// Protects a stored day from an answer that should not replace it unasked.
+    fn guard(&self, key: &DayKey, stored: &DayFile, record: &DayRecord) -> Result<(), DayError> {
+        let refuse = |message| Err(DayError { kind: Kind::Guard, message, attempts: 1 });
+        if !may_stand_beside(stored.fit) && !self.across_schemas {
+            return refuse(other_schema(key, &stored.record));
+        }
+        if record.rows == 0 && is_protected(&stored.record) && !self.allow_empty_replacement {
+            return refuse(format!(
+                "the API's answer has no rows, where the lake holds {}: the stored day was kept; if this is right, run again with --allow-empty-replacement",
+                stored.record.rows
+            ));
+        }
+        Ok(())
+    }
+
+    /// Says what a published day changed of the version that it replaced.
+    async fn report(&self, key: &DayKey, earlier: Option<Box<Earlier>>, record: &DayRecord) -> Result<Replaced, DayError> {
+        let Some(earlier) = earlier else { return Ok(Replaced::Now(None)) };
+        let Earlier { stored, at, file } = *earlier;
+        if stored.fit == SchemaFit::Other {
+            tracing::info!(pay_date = %key.pay_date, before = %at, "written anew with this version's schema");
+            return Ok(Replaced::Now(None));
+        }
+        let changes = self.changes(key, &stored.record, file, record).await.map_err(|error| DayError {
+            message: format!("the day was published, but how it differs from {at} cannot be told: {}", chain(&error)),
+            ..storage(&error)
+        })?;
+        if changes == Changes::default() {
+            return Ok(Replaced::Now(None));
+        }
+        let Changes { added, removed, changed } = changes;
+        tracing::warn!(pay_date = %key.pay_date, added, removed, changed, before = %at, "restated");
         let delta = amounts()
             .map(|(_, column)| column.name)
-            .zip(sums(record).into_iter().zip(sums(stored)).map(|(now, before)| now - before))
+            .zip(sums(record).into_iter().zip(sums(&stored.record)).map(|(now, before)| now - before))
             .filter(|(_, change)| *change != 0)
             .map(|(column, change)| (column.to_owned(), format_decimal(change, 2).into()))
             .collect();
-        Ok(Restated {
+        Ok(Replaced::Now(Some(Restated {
             merchant_id: record.merchant_id.clone(),
             pay_date: record.pay_date,
-            rows_before: stored.rows,
+            rows_before: stored.record.rows,
             rows_after: record.rows,
-            added: changes.added,
-            removed: changes.removed,
-            changed: changes.changed,
+            added,
+            removed,
+            changed,
             delta,
-        })
+        })))
+    }
+
+    /// What changed from `before` to the version just published.
+    async fn changes(&self, key: &DayKey, stored: &DayRecord, before: File, record: &DayRecord) -> Result<Changes, LakeError> {
+        let after = self.published(key, record).await?;
+        let mut diff = Diff::with_rows(stored.rows, record.rows);
+        let read = tokio::task::spawn_blocking(move || {
+            read_rows(before, |batch| {
+                diff.before(batch);
+                Ok(())
+            })?;
+            read_rows(after, |batch| {
+                diff.after(batch);
+                Ok(())
+            })?;
+            Ok::<_, parquet::errors::ParquetError>(diff.changes())
+        });
+        let unreadable = |reason: String| LakeError::Record { object: key.settlement().to_string(), reason };
+        read.await.map_err(|error| unreadable(error.to_string()))?.map_err(|error| unreadable(error.to_string()))
+    }
+
+    /// The version of a day that was just published, wherever another run may have put it by now.
+    async fn published(&self, key: &DayKey, record: &DayRecord) -> Result<File, LakeError> {
+        for place in [key.settlement(), key.history(record.extracted_at, &record.run_id)] {
+            if let Some(mut file) = self.lake.fetch(&place).await?
+                && read_end(&mut file).is_ok_and(|(found, _)| found.seal == record.seal)
+            {
+                return Ok(file);
+            }
+        }
+        Err(LakeError::Record { object: key.settlement().to_string(), reason: "another run has replaced it".into() })
     }
 }
 
 /// Whether a day that was read goes into the lake.
 enum Admission {
-    /// It does, in place of the version given, which was kept there.
-    Publish(Option<(Box<DayRecord>, Path)>),
+    /// It does, over that, and in place of the version given.
+    Publish(Over, Option<Box<Earlier>>),
+    /// What is stored is as good.
+    AsStored(Box<DayRecord>),
+    /// Another run has changed the day meanwhile.
+    Changed,
+}
+
+/// A version that was replaced.
+struct Earlier {
+    stored: DayFile,
+    /// Where it is kept.
+    at: Path,
+    file: File,
+}
+
+/// What became of a staged day.
+enum Replaced {
+    /// It was published; how it restates the version before.
+    Now(Option<Restated>),
     /// What is stored is as good.
     AsStored(Box<DayRecord>),
 }
@@ -140,4 +359,20 @@ fn sums(record: &DayRecord) -> Sums {
 /// A stored day that an empty answer may not replace unasked: pending rows alone may move away.
 fn is_protected(stored: &DayRecord) -> bool {
     stored.rows > 0 && (stored.state == State::Closed || stored.pending_rows < stored.rows)
+}
+
+/// Whether engines read files of such columns and of this version's rightly in one table.
+pub(crate) fn may_stand_beside(fit: SchemaFit) -> bool {
+    matches!(fit, SchemaFit::Same | SchemaFit::Appended)
+}
+
+/// Why a file of another schema stops a run, and what to do.
+pub(crate) fn other_schema(key: &DayKey, stored: &DayRecord) -> String {
+    format!(
+        "{} was written by version {} with schema {}, and this version writes {}: engines would misread a table of both; bring such days to this schema with the command rebuild, or choose another --dest",
+        key.settlement(),
+        stored.tool_version,
+        stored.schema_fingerprint,
+        fingerprint()
+    )
 }

@@ -18,14 +18,14 @@ use crate::api::error::Redactor;
 use crate::api::json;
 use crate::lake::error::LakeError;
 use crate::lake::raw::{Evidence, RawHeader, RawWriter};
-use crate::lake::record::{Closing, DayRecord, State};
+use crate::lake::record::{Closing, DayRecord, Environment, State};
 use crate::lake::staging::StagingWriter;
 use crate::lake::writer::DayWriter;
 use crate::settlement::batch::{BATCH_ROWS, BatchBuilder, DayContext, RowError};
 use crate::settlement::columns::{SCHEMA_VERSION, fingerprint};
 use crate::settlement::totals::{ArrayTotals, Digest, Sums, Totals, sums_json};
 
-use super::{BadRows, DayError, Policy, day_error};
+use super::{BadRows, DayError, Reading, day_error};
 
 /// A day read and encoded, and what was noticed on the way.
 pub(super) struct Encoded {
@@ -77,7 +77,7 @@ impl RawSink {
         Box::new(Tee(Arc::clone(&self.writer)))
     }
 
-    fn finish(self) -> Result<Evidence, Trouble> {
+    pub(super) fn finish(self) -> Result<Evidence, Trouble> {
         let writer = Arc::into_inner(self.writer).and_then(|writer| writer.into_inner().ok());
         let writer = writer.ok_or_else(|| Trouble::Internal("the answer is still being read".into()))?;
         let sha256 = writer.finish().map_err(|error| Trouble::Internal(error.to_string()))?;
@@ -100,12 +100,20 @@ impl Write for Tee {
 /// What the blocking thread is given to read a day.
 pub(super) struct ReadJob {
     pub(super) context: DayContext,
-    pub(super) policy: Policy,
+    pub(super) environment: Environment,
+    pub(super) source_url: String,
+    pub(super) reading: Reading,
     pub(super) redactor: Redactor,
 }
 
 impl ReadJob {
-    pub(super) fn run(self, text: TextReader, raw: Option<RawSink>, out: StagingWriter) -> Result<Encoded, Cause<Trouble>> {
+    /// Reads an answer; `evidence` says, once it was read, where it is kept.
+    pub(super) fn run(
+        self,
+        text: TextReader,
+        evidence: impl FnOnce() -> Result<Option<Evidence>, Trouble>,
+        out: StagingWriter,
+    ) -> Result<Encoded, Cause<Trouble>> {
         let mut writer = DayWriter::new(out).map_err(Trouble::Lake)?;
         let mut builder = BatchBuilder::new(self.context.clone());
         let mut arrays = ArrayTotals::default();
@@ -117,8 +125,8 @@ impl ReadJob {
             // a day that will be refused is only read on for its other bad rows
             if whole { writer.write(&batch).map_err(Trouble::Lake) } else { Ok(()) }
         };
-        let publishes_despite = self.policy.bad_rows == BadRows::Reject;
-        let answer = envelope::read(text, &self.policy.empty_codes, |position, row| {
+        let publishes_despite = self.reading.bad_rows == BadRows::Reject;
+        let answer = envelope::read(text, &self.reading.empty_codes, |position, row| {
             has_extra |= !row.extra.is_empty();
             if let Err(error) = builder.push(position, row) {
                 rejects.add(error, row.raw);
@@ -136,8 +144,7 @@ impl ReadJob {
         totals
             .reconcile(&arrays)
             .map_err(|difference| Trouble::Internal(format!("control totals differ, the day was not published: {difference}")))?;
-        let raw = raw.map(RawSink::finish).transpose()?;
-        let record = self.record(&answer, &totals, arrays.digest(), rejects.count, raw);
+        let record = self.record(&answer, &totals, arrays.digest(), rejects.count, evidence()?);
         let (record, bytes) = writer.finish(record).map_err(Trouble::Lake)?;
         Ok(Encoded {
             record,
@@ -164,8 +171,8 @@ impl ReadJob {
             schema_version: SCHEMA_VERSION,
             schema_fingerprint: fingerprint().to_owned(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            environment: self.policy.environment,
-            source_url: self.policy.source_url.clone(),
+            environment: self.environment,
+            source_url: self.source_url.clone(),
             merchant_id: context.merchant_id.clone(),
             pay_date: context.pay_date,
             run_id: context.run_id.clone(),

@@ -35,6 +35,15 @@ pub enum LakeError {
         #[source]
         source: Arc<object_store::Error>,
     },
+    /// A day could not be kept from other runs while it is published.
+    #[error("cannot lock the folder of {object}")]
+    Lock {
+        /// The day's path inside the lake.
+        object: String,
+        /// What the file system said.
+        #[source]
+        source: Arc<std::io::Error>,
+    },
     /// The day's Parquet file could not be made.
     #[error("cannot encode the day's Parquet file")]
     Encode(#[source] Arc<parquet::errors::ParquetError>),

@@ -9,11 +9,19 @@ use object_store::path::Path;
 pub const SETTLEMENTS: &str = "settlements";
 /// Versions that a restatement replaced.
 pub const HISTORY: &str = "history";
+/// Answers as received.
+pub const RAW: &str = "raw";
 /// On local disk: files on their way.
 pub const STAGING: &str = ".staging";
 
+/// The run of a version that does not tell its own.
+pub(crate) const UNKNOWN_RUN: &str = "00000000";
+
 /// The longest id, as written in names.
 const MAX_NAME: usize = 120;
+
+/// `-YYYYMMDDTHHMMSSmmmZ-` and eight digits of a run, as they follow the id in some names.
+const TIME_AND_RUN: usize = 1 + 19 + 1 + 8;
 
 /// An API id as object names carry it: reversible, and safe on every store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,32 +120,35 @@ impl DayKey {
     /// Where an answer is kept as it was received.
     #[must_use]
     pub fn raw(&self, extracted_at: DateTime<Utc>, run_id: &str) -> Path {
-        self.path("raw", &format!("-{}-{}.json.zst", file_time(extracted_at), short_run(run_id)))
+        self.path(RAW, &format!("-{}-{}.json.zst", file_time(extracted_at), short_run(run_id)))
     }
 
     /// Reads the day back from the path of an object of the table; `None` for any other path.
     #[must_use]
     pub fn of_settlement(location: &Path) -> Option<Self> {
-        Self::read(location, SETTLEMENTS)
+        Self::read(location, SETTLEMENTS, ".parquet", 0)
     }
 
     /// Reads the day back from the path of a version kept in `history/`; `None` for any other path.
     #[must_use]
     pub fn of_history(location: &Path) -> Option<Self> {
-        /// `-YYYYMMDDTHHMMSSmmmZ-` and eight digits of a run.
-        const VERSION: usize = 1 + 19 + 1 + 8;
-        let mut key = Self::read(location, HISTORY)?;
-        let length = key.merchant.0.len().checked_sub(VERSION)?;
-        key.merchant.0.truncate(length);
-        Some(key)
+        Self::read(location, HISTORY, ".parquet", TIME_AND_RUN)
     }
 
-    fn read(location: &Path, folder: &str) -> Option<Self> {
+    /// Reads the day back from the path of an answer kept in `raw/`; `None` for any other path.
+    #[must_use]
+    pub fn of_raw(location: &Path) -> Option<Self> {
+        Self::read(location, RAW, ".json.zst", TIME_AND_RUN)
+    }
+
+    /// Reads `{folder}/pay_date={date}/{merchant}{so many bytes}{suffix}`.
+    fn read(location: &Path, folder: &str, suffix: &str, bytes: usize) -> Option<Self> {
         let mut parts = location.as_ref().strip_prefix(folder)?.strip_prefix('/')?.split('/');
         let pay_date = parts.next()?.strip_prefix("pay_date=")?;
-        let name = parts.next()?.strip_suffix(".parquet")?;
+        let name = parts.next()?.strip_suffix(suffix)?;
+        let merchant = name.get(..name.len().checked_sub(bytes)?)?;
         let pay_date = NaiveDate::parse_from_str(pay_date, "%Y-%m-%d").ok()?;
-        parts.next().is_none().then(|| Self { pay_date, merchant: MerchantName(name.to_owned()) })
+        parts.next().is_none().then(|| Self { pay_date, merchant: MerchantName(merchant.to_owned()) })
     }
 
     fn path(&self, folder: &str, suffix: &str) -> Path {
@@ -159,6 +170,12 @@ fn path(text: &str) -> Path {
 #[must_use]
 pub fn file_time(time: DateTime<Utc>) -> String {
     time.format("%Y%m%dT%H%M%S%3fZ").to_string()
+}
+
+/// Whether a version kept in `history/` could not tell its own time and run: a damaged file, kept as evidence.
+#[must_use]
+pub fn is_damaged(kept: &Path) -> bool {
+    kept.as_ref().ends_with(&format!("-{UNKNOWN_RUN}.parquet"))
 }
 
 /// Eight hex digits of a run id: its last, which are random, where the first are the time.
@@ -191,8 +208,9 @@ mod tests {
             let path = key.settlement();
             assert_eq!(path.as_ref(), format!("settlements/pay_date=2024-01-05/{name}.parquet"));
             assert_eq!(key.merchant.api_id(), id);
-            let kept = key.history(DateTime::default(), "01a20871-d66f-773e-8d30-b7b54752987f");
-            assert_eq!(DayKey::of_history(&kept), Some(key.clone()));
+            let run_id = "01a20871-d66f-773e-8d30-b7b54752987f";
+            assert_eq!(DayKey::of_history(&key.history(DateTime::default(), run_id)), Some(key.clone()));
+            assert_eq!(DayKey::of_raw(&key.raw(DateTime::default(), run_id)), Some(key.clone()));
             assert_eq!(DayKey::of_settlement(&path), Some(key));
         }
         Ok(())

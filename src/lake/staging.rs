@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart};
+use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, UpdateVersion, WriteMultipart};
 use tokio::sync::mpsc;
 
 use super::error::LakeError;
@@ -118,25 +118,34 @@ impl Staged {
         Ok(())
     }
 
-    /// Makes the day visible, in one step, in place of what was there.
+    /// Makes the object visible, in one step, in place of what was there; where that is no longer
+    /// `over`, leaves it and says so. Only a single PUT can be made to depend on it.
     ///
     /// # Errors
     /// Where it cannot be stored; the day is then as it was.
-    pub(crate) async fn publish(mut self) -> Result<(), LakeError> {
-        let stored = match self.upload.take() {
-            None => self.store.put(&self.path, self.held.drain(..).collect::<PutPayload>()).await.map(drop),
-            Some(mut upload) => {
-                for chunk in self.held.drain(..) {
-                    upload.put(chunk);
+    pub(crate) async fn publish(&mut self, over: &Over) -> Result<Published, LakeError> {
+        let stored = if let Some(mut upload) = self.upload.take() {
+            for chunk in self.held.drain(..) {
+                upload.put(chunk);
+            }
+            upload.finish().await.map(drop)
+        } else {
+            let mode = if self.path == self.target { over.mode() } else { PutMode::Overwrite };
+            match self.store.put_opts(&self.path, self.held.iter().cloned().collect(), mode.into()).await {
+                Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => return Ok(Published::Changed),
+                // AWS_CONDITIONAL_PUT=disabled, for servers that know no conditions
+                Err(Error::NotImplemented { .. }) => {
+                    let payload: PutPayload = self.held.iter().cloned().collect();
+                    self.store.put(&self.path, payload).await.map(drop)
                 }
-                upload.finish().await.map(drop)
+                stored => stored.map(drop),
             }
         };
         stored.map_err(LakeError::object("write", &self.target))?;
         if self.path != self.target {
             self.store.rename(&self.path, &self.target).await.map_err(LakeError::object("write", &self.target))?;
         }
-        Ok(())
+        Ok(Published::Done)
     }
 
     /// Gives the bytes up.
@@ -147,6 +156,49 @@ impl Staged {
             tracing::warn!(object = %self.path, %error, "an upload that was given up could not be aborted");
         }
     }
+}
+
+/// A version of an object, as its store names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Version(Option<String>);
+
+impl Version {
+    pub(super) fn of(meta: ObjectMeta) -> Self {
+        Self(meta.e_tag)
+    }
+}
+
+/// What an object may take the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Whatever is there.
+    Whatever,
+    /// Nothing.
+    Nothing,
+    /// This version.
+    Version(Version),
+}
+
+impl Over {
+    fn mode(&self) -> PutMode {
+        match self {
+            Self::Whatever | Self::Version(Version(None)) => PutMode::Overwrite,
+            Self::Nothing => PutMode::Create,
+            // Ceph compares the header with the bare tag, and Amazon takes either
+            Self::Version(Version(Some(tag))) => {
+                PutMode::Update(UpdateVersion { e_tag: Some(tag.trim_matches('"').into()), version: None })
+            }
+        }
+    }
+}
+
+/// What became of an object that was to be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// It is there.
+    Done,
+    /// What it was to take the place of has changed; nothing was done.
+    Changed,
 }
 
 /// The writer's end of [`Lake::stage`].

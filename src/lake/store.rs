@@ -2,38 +2,37 @@
 //!
 //! Local disk and S3 go the same way, through `object_store`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Write as _};
+use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _};
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaDataReader;
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use crate::settlement::columns::{hex, schema};
+use crate::settlement::columns::{SchemaFit, hex};
 
 use super::audit::{Audit, audit};
 use super::destination::{Destination, open_s3};
 use super::error::LakeError;
-use super::layout::{DayKey, HISTORY, SETTLEMENTS, STAGING, staging};
+use super::file::{footer_length, read_end, read_footer};
+use super::layout::{DayKey, HISTORY, RAW, SETTLEMENTS, STAGING, UNKNOWN_RUN, staging};
+use super::lock::DayLock;
 use super::raw::Evidence;
-use super::record::{DayRecord, RECORD_KEY};
-use super::staging::{Staged, StagingFolder};
+use super::record::DayRecord;
+use super::staging::{Over, Staged, StagingFolder, Version};
 
-/// The run of a version that does not tell its own.
-const UNKNOWN_RUN: &str = "00000000";
 /// What is read of a file's end to find its record; most footers are smaller.
 const TAIL: u64 = 32 << 10;
+
+type Chunks = BoxStream<'static, object_store::Result<Bytes>>;
 
 /// A lake, opened.
 pub struct Lake {
@@ -49,6 +48,17 @@ pub struct StoredDay {
     pub key: DayKey,
     /// The file's size in bytes.
     pub size: u64,
+}
+
+/// What a day's file says of itself.
+#[derive(Debug, Clone)]
+pub struct DayFile {
+    /// Its record.
+    pub record: DayRecord,
+    /// How its columns stand to this version's.
+    pub fit: SchemaFit,
+    /// Which version of the object said so.
+    pub(crate) version: Version,
 }
 
 impl Lake {
@@ -90,14 +100,42 @@ impl Lake {
         Self::open(dest, true)?.ok_or_else(missing)
     }
 
-    /// Days of which a version that a restatement replaced is kept.
+    /// The versions that were replaced and kept, by day.
     ///
     /// # Errors
     /// Where the lake cannot be listed.
-    pub async fn restated_days(&self) -> Result<BTreeSet<DayKey>, LakeError> {
+    pub async fn history(&self) -> Result<BTreeMap<DayKey, Vec<Path>>, LakeError> {
         let prefix = Path::from(HISTORY);
-        let kept = self.store.list(Some(&prefix)).try_filter_map(async |object| Ok(DayKey::of_history(&object.location)));
-        kept.try_collect().await.map_err(LakeError::object("list", &prefix))
+        let mut kept: BTreeMap<DayKey, Vec<Path>> = BTreeMap::new();
+        let mut objects = self.store.list(Some(&prefix));
+        while let Some(object) = objects.try_next().await.map_err(LakeError::object("list", &prefix))? {
+            if let Some(key) = DayKey::of_history(&object.location) {
+                kept.entry(key).or_default().push(object.location);
+            }
+        }
+        for versions in kept.values_mut() {
+            versions.sort();
+        }
+        Ok(kept)
+    }
+
+    /// The newest answer of each day that was kept as received.
+    ///
+    /// # Errors
+    /// Where the lake cannot be listed.
+    pub async fn newest_answers(&self) -> Result<BTreeMap<DayKey, Path>, LakeError> {
+        let prefix = Path::from(RAW);
+        let mut newest: BTreeMap<DayKey, Path> = BTreeMap::new();
+        let mut objects = self.store.list(Some(&prefix));
+        while let Some(object) = objects.try_next().await.map_err(LakeError::object("list", &prefix))? {
+            let Some(key) = DayKey::of_raw(&object.location) else { continue };
+            let kept = newest.entry(key).or_insert_with(|| object.location.clone());
+            // of one merchant and day, names differ in nothing but time and run
+            if object.location > *kept {
+                *kept = object.location;
+            }
+        }
+        Ok(newest)
     }
 
     /// Every day's file in the table, in the order of days.
@@ -119,23 +157,23 @@ impl Lake {
         Ok(days)
     }
 
-    /// The record of a day's file; `None` where there is no file.
+    /// What a day's file says of itself, read from its end; `None` where there is no file.
     ///
     /// # Errors
     /// Where the file cannot be read, or says nothing of its day.
-    pub async fn record(&self, key: &DayKey) -> Result<Option<DayRecord>, LakeError> {
+    pub async fn day(&self, key: &DayKey) -> Result<Option<DayFile>, LakeError> {
         let location = key.settlement();
         let unreadable = |reason: String| LakeError::Record { object: location.to_string(), reason };
         let mut wanted = TAIL;
         loop {
             let options = GetOptions { range: Some(GetRange::Suffix(wanted)), ..GetOptions::default() };
-            let (size, tail) = match self.store.get_opts(&location, options).await {
-                Ok(found) => (found.meta.size, found.bytes().await.map_err(LakeError::object("read", &location))?),
+            let (meta, tail) = match self.store.get_opts(&location, options).await {
+                Ok(found) => (found.meta.clone(), found.bytes().await.map_err(LakeError::object("read", &location))?),
                 Err(object_store::Error::NotFound { .. }) => return Ok(None),
                 Err(error) => return Err(LakeError::object("read", &location)(error)),
             };
             let footer = match footer_length(&tail) {
-                Some(length) if length + 8 <= size => length + 8,
+                Some(length) if length + 8 <= meta.size => length + 8,
                 _ => return Err(unreadable("it is not a Parquet file".into())),
             };
             if footer > tail.len() as u64 {
@@ -143,43 +181,41 @@ impl Lake {
                 continue;
             }
             let start = tail.len() - usize::try_from(footer).unwrap_or(tail.len());
-            return read_record(&tail[start..tail.len() - 8]).map(Some).map_err(unreadable);
+            let (record, fit) = read_footer(&tail[start..tail.len() - 8]).map_err(unreadable)?;
+            return Ok(Some(DayFile { record, fit, version: Version::of(meta) }));
         }
     }
 
-    /// Hands the rows of an object with the table's schema to `each`, batch by batch.
+    /// Fetches an object into a temporary file: Parquet is read from its end, and a day may be large.
+    /// None where there is no such object.
     ///
     /// # Errors
-    /// Where the object cannot be read, or is not such a file.
-    pub(crate) async fn read_rows<T: Send + 'static>(
-        &self,
-        location: &Path,
-        mut into: T,
-        each: impl Fn(&mut T, &RecordBatch) + Send + 'static,
-    ) -> Result<T, LakeError> {
-        let Some(file) = self.spool(location).await? else {
-            return Err(LakeError::Record { object: location.to_string(), reason: "it is missing".into() });
-        };
-        let read = tokio::task::spawn_blocking(move || {
-            let options = ArrowReaderOptions::new().with_schema(schema());
-            let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?.build()?;
-            for batch in reader {
-                each(&mut into, &batch?);
-            }
-            Ok::<T, ParquetError>(into)
-        });
-        let unreadable = |reason: String| LakeError::Record { object: location.to_string(), reason };
-        read.await.map_err(|error| unreadable(error.to_string()))?.map_err(|error| unreadable(error.to_string()))
+    /// Where it cannot be read.
+    pub(crate) async fn fetch(&self, location: &Path) -> Result<Option<File>, LakeError> {
+        let Some((_, mut chunks)) = self.open_object(location).await? else { return Ok(None) };
+        let mut file = spool()?;
+        while let Some(chunk) = chunks.try_next().await.map_err(LakeError::object("read", location))? {
+            file.write_all(&chunk).map_err(spool_error)?;
+        }
+        Ok(Some(file))
     }
 
-    /// What is wrong with a day's file, held against its own record.
+    async fn open_object(&self, location: &Path) -> Result<Option<(ObjectMeta, Chunks)>, LakeError> {
+        match self.store.get(location).await {
+            Ok(found) => Ok(Some((found.meta.clone(), found.into_stream()))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(LakeError::object("read", location)(error)),
+        }
+    }
+
+    /// What is wrong with a day's file, or with an earlier version of it, held against its own record.
     ///
     /// # Errors
     /// Where the file cannot be fetched.
-    pub(crate) async fn audit(&self, key: &DayKey) -> Result<Vec<String>, LakeError> {
-        let Some(file) = self.spool(&key.settlement()).await? else { return Ok(vec!["it is missing".into()]) };
-        let of = key.clone();
-        let audited = tokio::task::spawn_blocking(move || audit(&of, file)).await;
+    pub(crate) async fn audit(&self, key: &DayKey, location: &Path) -> Result<Vec<String>, LakeError> {
+        let Some(file) = self.fetch(location).await? else { return Ok(vec!["it is missing".into()]) };
+        let (of, at) = (key.clone(), location.clone());
+        let audited = tokio::task::spawn_blocking(move || audit(&of, &at, file)).await;
         let Audit { mut found, raw } = audited.unwrap_or_else(|error| Audit::unusable(format!("it cannot be read: {error}")));
         if let Some(Evidence { name, sha256 }) = raw {
             match self.sha256(&Path::parse(&name).unwrap_or_default()).await? {
@@ -191,28 +227,9 @@ impl Lake {
         Ok(found)
     }
 
-    /// Fetches an object into a temporary file: Parquet is read from its end, and a day may be large.
-    async fn spool(&self, location: &Path) -> Result<Option<File>, LakeError> {
-        let spool = |error: io::Error| LakeError::Open { dest: "the folder for temporary files".into(), source: Arc::new(error) };
-        let mut chunks = match self.store.get(location).await {
-            Ok(found) => found.into_stream(),
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(LakeError::object("read", location)(error)),
-        };
-        let mut file = tempfile::tempfile().map_err(spool)?;
-        while let Some(chunk) = chunks.try_next().await.map_err(LakeError::object("read", location))? {
-            io::Write::write_all(&mut file, &chunk).map_err(spool)?;
-        }
-        Ok(Some(file))
-    }
-
     /// The SHA-256 of an object; none where there is no such object.
     async fn sha256(&self, location: &Path) -> Result<Option<String>, LakeError> {
-        let mut chunks = match self.store.get(location).await {
-            Ok(found) => found.into_stream(),
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(LakeError::object("read", location)(error)),
-        };
+        let Some((_, mut chunks)) = self.open_object(location).await? else { return Ok(None) };
         let mut hash = Sha256::new();
         while let Some(chunk) = chunks.try_next().await.map_err(LakeError::object("read", location))? {
             hash.update(&chunk);
@@ -221,20 +238,47 @@ impl Lake {
     }
 
     /// Copies the version of a day that is about to be replaced to `history/`, under its own time and
-    /// run; one that does not tell them, under the time it was stored. Returns where it went.
+    /// run; one that does not tell them, under the time it was stored. Copies what it reads, so that
+    /// no other run's version gets under that name.
     ///
     /// # Errors
     /// Where it cannot be copied.
-    pub(crate) async fn keep_version(&self, key: &DayKey, record: Option<&DayRecord>) -> Result<Path, LakeError> {
+    pub(crate) async fn keep_version(&self, key: &DayKey, stored: Option<&DayFile>, run_id: &str) -> Result<Kept, LakeError> {
         let location = key.settlement();
-        let kept = if let Some(record) = record {
-            key.history(record.extracted_at, &record.run_id)
-        } else {
-            let meta = self.store.head(&location).await.map_err(LakeError::object("read", &location))?;
-            key.history(meta.last_modified, UNKNOWN_RUN)
+        let Some((meta, mut chunks)) = self.open_object(&location).await? else { return Ok(Kept::Changed) };
+        let at = match stored {
+            Some(DayFile { record, .. }) => key.history(record.extracted_at, &record.run_id),
+            None => key.history(meta.last_modified, UNKNOWN_RUN),
         };
-        self.store.copy(&location, &kept).await.map_err(LakeError::object("write", &kept))?;
-        Ok(kept)
+        let mut file = spool()?;
+        let mut staged = self.begin_object(at.clone(), run_id);
+        let copied = async {
+            while let Some(chunk) = chunks.try_next().await.map_err(LakeError::object("read", &location))? {
+                file.write_all(&chunk).map_err(spool_error)?;
+                staged.push(chunk).await?;
+            }
+            Ok(())
+        };
+        let copied = copied.await;
+        let same = stored.is_none_or(|stored| read_end(&mut file).is_ok_and(|(record, _)| record.seal == stored.record.seal));
+        if copied.is_err() || !same {
+            staged.discard().await;
+            return copied.map(|()| Kept::Changed);
+        }
+        staged.publish(&Over::Whatever).await?;
+        Ok(Kept::At { at, file, version: Version::of(meta) })
+    }
+
+    /// Waits until no other run on this machine is publishing the day, and keeps others from it. On S3
+    /// there is nothing to hold; a condition on the write does its part there.
+    ///
+    /// # Errors
+    /// Where the day's folder cannot be made, or another run does not let go of it.
+    pub(crate) async fn lock(&self, key: &DayKey) -> Result<DayLock, LakeError> {
+        let Some(root) = &self.root else { return Ok(DayLock::none()) };
+        let location = key.settlement();
+        let folder = root.join(location.as_ref()).parent().map(FsPath::to_owned).unwrap_or_default();
+        DayLock::take(&folder).await.map_err(|source| LakeError::Lock { object: location.to_string(), source: Arc::new(source) })
     }
 
     /// Takes an object's bytes as they are made, so that it can be published when it is whole. Returns when `bytes` has ended.
@@ -242,8 +286,7 @@ impl Lake {
     /// # Errors
     /// Where they cannot be stored.
     pub(crate) async fn stage(&self, target: Path, run_id: &str, mut bytes: mpsc::Receiver<Bytes>) -> Result<Staged, LakeError> {
-        let path = if self.root.is_some() { staging(&target, run_id) } else { target.clone() };
-        let mut staged = Staged::new(Arc::clone(&self.store), path, target);
+        let mut staged = self.begin_object(target, run_id);
         while let Some(chunk) = bytes.recv().await {
             if let Err(error) = staged.push(chunk).await {
                 staged.discard().await;
@@ -251,6 +294,11 @@ impl Lake {
             }
         }
         Ok(staged)
+    }
+
+    fn begin_object(&self, target: Path, run_id: &str) -> Staged {
+        let path = if self.root.is_some() { staging(&target, run_id) } else { target.clone() };
+        Staged::new(Arc::clone(&self.store), path, target)
     }
 
     /// Writes a small object beside the table, whole.
@@ -289,29 +337,29 @@ impl Lake {
     }
 }
 
-/// The length of a Parquet file's footer, from its last eight bytes.
-pub(super) fn footer_length(tail: &[u8]) -> Option<u64> {
-    let end = tail.last_chunk::<8>()?;
-    let (length, magic) = end.split_at(4);
-    (magic == b"PAR1").then(|| u64::from(u32::from_le_bytes(length.try_into().unwrap_or_default())))
+/// What became of a version that was to be kept.
+pub(crate) enum Kept {
+    /// It is kept there; `file` is a copy of it.
+    At { at: Path, file: File, version: Version },
+    /// It is no longer the one that was meant.
+    Changed,
 }
 
-/// The day record in a Parquet footer.
-pub(super) fn read_record(footer: &[u8]) -> Result<DayRecord, String> {
-    let metadata = ParquetMetaDataReader::decode_metadata(footer).map_err(|error| error.to_string())?;
-    let pairs = metadata.file_metadata().key_value_metadata();
-    let record = pairs.into_iter().flatten().find(|pair| pair.key == RECORD_KEY).and_then(|pair| pair.value.as_deref());
-    let record = record.ok_or_else(|| format!("its metadata has no {RECORD_KEY}"))?;
-    serde_json::from_str(record).map_err(|error| error.to_string())
+fn spool() -> Result<File, LakeError> {
+    tempfile::tempfile().map_err(spool_error)
 }
 
-/// Reads the records of many days, several at a time.
-pub(crate) async fn records(lake: &Lake, keys: Vec<DayKey>) -> Vec<(DayKey, Result<Option<DayRecord>, LakeError>)> {
+fn spool_error(error: io::Error) -> LakeError {
+    LakeError::Open { dest: "the folder for temporary files".into(), source: Arc::new(error) }
+}
+
+/// Reads what the files of many days say of themselves, several at a time.
+pub(crate) async fn day_files(lake: &Lake, keys: Vec<DayKey>) -> Vec<(DayKey, Result<Option<DayFile>, LakeError>)> {
     const AT_ONCE: usize = 32;
     futures::stream::iter(keys)
         .map(|key| async move {
-            let record = lake.record(&key).await;
-            (key, record)
+            let file = lake.day(&key).await;
+            (key, file)
         })
         .buffered(AT_ONCE)
         .collect()

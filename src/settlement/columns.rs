@@ -3,7 +3,8 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use arrow_array::{RecordBatch, new_null_array};
+use arrow_schema::{ArrowError, DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use sha2::{Digest as _, Sha256};
 
 use crate::api::wire::Field;
@@ -163,15 +164,92 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// must not lie in one table unnoticed.
 #[must_use]
 pub fn fingerprint() -> &'static str {
-    static FINGERPRINT: LazyLock<String> = LazyLock::new(|| {
-        let mut hash = Sha256::new();
-        hash.update(format!("v{SCHEMA_VERSION}\n"));
-        for column in COLUMNS {
-            hash.update(format!("{} {} {}\n", column.name, column.type_name(), column.nullable));
-        }
-        hex(&hash.finalize()[..8])
-    });
+    static FINGERPRINT: LazyLock<String> = LazyLock::new(|| fingerprint_of(SCHEMA_VERSION, &columns_in_words(COLUMNS)));
     &FINGERPRINT
+}
+
+fn fingerprint_of(version: u32, columns: &[String]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format!("v{version}\n"));
+    for column in columns {
+        hash.update(format!("{column}\n"));
+    }
+    hex(&hash.finalize()[..8])
+}
+
+fn columns_in_words(columns: &[Column]) -> Vec<String> {
+    columns.iter().map(|column| format!("{} {} {}", column.name, column.type_name(), column.nullable)).collect()
+}
+
+/// How a stored file's columns stand to this version's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SchemaFit {
+    /// They are the same.
+    Same,
+    /// This version has appended columns that may be NULL: engines read both in one table.
+    Appended,
+    /// This version has put columns that may be NULL between them: the rows can be carried over.
+    Widened,
+    /// Anything else: only the API's answers tell what this version would have made of them.
+    Other,
+}
+
+impl SchemaFit {
+    /// How a file of these columns, whose record states this version and fingerprint, fits.
+    #[must_use]
+    pub fn of(found: &Schema, stated_version: u32, stated_fingerprint: &str) -> Self {
+        Self::within(COLUMNS, found, stated_version, stated_fingerprint)
+    }
+
+    fn within(columns: &[Column], found: &Schema, stated_version: u32, stated_fingerprint: &str) -> Self {
+        let ours = columns_in_words(columns);
+        let theirs: Vec<String> = found
+            .fields()
+            .iter()
+            .map(|field| format!("{} {} {}", field.name(), type_name(field.data_type()), field.is_nullable()))
+            .collect();
+        // a record that is wrong about its own file says nothing of how the file may be read
+        if stated_version != SCHEMA_VERSION || fingerprint_of(stated_version, &theirs) != stated_fingerprint {
+            return Self::Other;
+        }
+        let mut rest = theirs.iter().peekable();
+        let new: Vec<usize> = (0..ours.len()).filter(|index| rest.next_if(|column| **column == ours[*index]).is_none()).collect();
+        if rest.peek().is_some() || new.iter().any(|index| !columns[*index].nullable) {
+            return Self::Other;
+        }
+        match new.first() {
+            None => Self::Same,
+            Some(first) if *first == theirs.len() => Self::Appended,
+            Some(_) => Self::Widened,
+        }
+    }
+}
+
+/// The Arrow schema under which to read a file that has some of the table's columns; none where it
+/// has others, too.
+#[must_use]
+pub fn schema_of_part(found: &Schema) -> Option<SchemaRef> {
+    let part: Option<Vec<_>> = found
+        .fields()
+        .iter()
+        .map(|field| {
+            let column = COLUMNS.iter().find(|column| column.name == field.name())?;
+            (column.type_name() == type_name(field.data_type())).then(|| field.as_ref().clone().with_data_type(column.data_type()))
+        })
+        .collect();
+    part.map(|fields| Arc::new(Schema::new(fields)))
+}
+
+/// A batch of a file that has some of the table's columns as one of the table: NULL where it has none.
+///
+/// # Errors
+/// Where a column that may not be NULL is missing.
+pub fn widen(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let arrays = COLUMNS.iter().map(|column| {
+        let found = batch.column_by_name(column.name).cloned();
+        found.unwrap_or_else(|| new_null_array(&column.data_type(), batch.num_rows()))
+    });
+    RecordBatch::try_new(schema(), arrays.collect())
 }
 
 /// Lower-case hexadecimal.
@@ -183,4 +261,48 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{byte:02x}");
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(columns: &[Column]) -> Vec<ArrowField> {
+        columns.iter().map(|column| ArrowField::new(column.name, column.data_type(), column.nullable)).collect()
+    }
+
+    /// How a file of these fields, written by a version that had just them, fits.
+    fn fit(stored: Vec<ArrowField>, ours: &[Column]) -> SchemaFit {
+        let words: Vec<String> =
+            stored.iter().map(|field| format!("{} {} {}", field.name(), type_name(field.data_type()), field.is_nullable())).collect();
+        SchemaFit::within(ours, &Schema::new(stored), SCHEMA_VERSION, &fingerprint_of(SCHEMA_VERSION, &words))
+    }
+
+    #[test]
+    fn a_file_fits_where_only_columns_that_may_be_null_were_added() {
+        let new = column("settled_by", Kind::Text, Source::Extractor, "");
+        let appended = [COLUMNS, &[new]].concat();
+        assert_eq!(fit(fields(COLUMNS), COLUMNS), SchemaFit::Same);
+        assert_eq!(fit(fields(COLUMNS), &appended), SchemaFit::Appended);
+        assert_eq!(fit(fields(COLUMNS), &[&COLUMNS[..3], &[new], &COLUMNS[3..]].concat()), SchemaFit::Widened);
+        assert_eq!(fit(fields(COLUMNS), &[COLUMNS, &[required(new)]].concat()), SchemaFit::Other);
+        // a later version's file, another order, another type
+        assert_eq!(fit(fields(&appended), COLUMNS), SchemaFit::Other);
+        let mut swapped = fields(COLUMNS);
+        swapped.swap(2, 3);
+        assert_eq!(fit(swapped, COLUMNS), SchemaFit::Other);
+        let mut whole_won = fields(COLUMNS);
+        whole_won[7] = ArrowField::new("auth_amount", DataType::Decimal64(18, 0), true);
+        assert_eq!(fit(whole_won, COLUMNS), SchemaFit::Other);
+    }
+
+    #[test]
+    fn a_record_that_is_wrong_about_its_file_or_of_another_version_fits_nothing() {
+        let stored = Schema::new(fields(COLUMNS));
+        assert_eq!(SchemaFit::of(&stored, SCHEMA_VERSION, fingerprint()), SchemaFit::Same);
+        assert_eq!(SchemaFit::of(&stored, SCHEMA_VERSION, "0000000000000000"), SchemaFit::Other);
+        assert_eq!(SchemaFit::of(&stored, SCHEMA_VERSION + 1, fingerprint()), SchemaFit::Other);
+        let fewer = Schema::new(fields(&COLUMNS[..20]));
+        assert_eq!(SchemaFit::of(&fewer, SCHEMA_VERSION, fingerprint()), SchemaFit::Other);
+    }
 }

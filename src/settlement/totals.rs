@@ -107,6 +107,26 @@ impl ArrayTotals {
         self.digest
     }
 
+    /// Exact sums of the amount columns.
+    #[must_use]
+    pub fn sums(&self) -> Sums {
+        self.sums
+    }
+
+    /// The NULLs that a day record states, and those of columns that it did not know yet as missing.
+    #[must_use]
+    pub fn nulls_over(&self, stated: &Json) -> Json {
+        let mut nulls = stated.as_object().cloned().unwrap_or_default();
+        let from_fields = COLUMNS.iter().zip(self.nulls).filter(|(column, _)| matches!(column.source, Source::Field(_)));
+        for (column, has) in from_fields {
+            let unstated = has.saturating_sub(stated_nulls(stated, column));
+            if unstated > 0 {
+                nulls.insert(column.name.to_owned(), json!({ Absent::Missing.name(): unstated }));
+            }
+        }
+        nulls.into()
+    }
+
     /// How these figures differ from those that a day record states: its rows, pending rows, sums and
     /// digest, and its NULLs by column and kind.
     #[must_use]
@@ -126,9 +146,7 @@ impl ArrayTotals {
         }
         let from_fields = COLUMNS.iter().zip(self.nulls).filter(|(column, _)| matches!(column.source, Source::Field(_)));
         for (column, has) in from_fields {
-            let kinds = nulls.get(column.name).and_then(Json::as_object);
-            let stated: u64 = kinds.into_iter().flat_map(Map::values).filter_map(Json::as_u64).sum();
-            compare(&format!("number of NULLs in {}", column.name), has.to_string(), stated.to_string());
+            compare(&format!("number of NULLs in {}", column.name), has.to_string(), stated_nulls(nulls, column).to_string());
         }
         compare("digest", self.digest.to_string(), digest.to_owned());
         found
@@ -152,6 +170,12 @@ impl ArrayTotals {
             }
         }
     }
+}
+
+/// The NULLs of a column that a day record states, of whatever kind.
+fn stated_nulls(nulls: &Json, column: &Column) -> u64 {
+    let kinds = nulls.get(column.name).and_then(Json::as_object);
+    kinds.into_iter().flat_map(Map::values).filter_map(Json::as_u64).sum()
 }
 
 /// A sum as day records have it, read back.

@@ -1,0 +1,94 @@
+//! `rebuild`: days made again from what was kept of the API's answers.
+
+use clap::Args;
+use uuid::Uuid;
+
+use crate::config::{self, ConfigError, RawSettings};
+use crate::errors::chain;
+use crate::extract::{Reading, RebuildPolicy};
+use crate::lake::destination::Destination;
+use crate::lake::layout::MerchantName;
+use crate::lake::store::Lake;
+use crate::plan::Range;
+use crate::rebuild::{RebuildConfig, plan, rebuild};
+use crate::result::{RunResult, Stopped};
+
+use super::options::{AnswerArgs, GlobalArgs, LakeArgs, OutputArgs, RunArgs};
+use super::output;
+use super::progress::Progress;
+use super::session::signals;
+
+#[derive(Debug, Args)]
+pub(super) struct RebuildArgs {
+    /// First pay date, YYYY-MM-DD or YYYYMMDD
+    #[arg(long, value_name = "DATE")]
+    from: String,
+    /// Last pay date, inclusive
+    #[arg(long, value_name = "DATE")]
+    to: String,
+    /// Only this merchant [default: every merchant in the lake]
+    #[arg(long, env = config::names::API_ID, value_name = "ID", hide_env_values = true)]
+    api_id: Option<String>,
+    #[command(flatten)]
+    lake: LakeArgs,
+    #[command(flatten)]
+    answers: AnswerArgs,
+    #[command(flatten)]
+    run: RunArgs,
+    /// Print what would be done for each day and why; write nothing
+    #[arg(long, help_heading = "Run")]
+    dry_run: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl RebuildArgs {
+    pub(super) async fn run(&self, global: &GlobalArgs) -> u8 {
+        let range = config::range(&self.from, &self.to);
+        let shown_range = range.as_ref().ok().copied();
+        let (config, dest) = match range.and_then(|range| self.config(range, global)) {
+            Ok(settings) => settings,
+            Err(error) => return output::refused("rebuild", shown_range, self.lake.dest.as_deref(), &error, &self.output),
+        };
+        let failed = |message| {
+            output::result(&RunResult::not_begun("rebuild", shown_range, Some(&config.dest), Stopped::Lake, message), &self.output)
+        };
+        let lake = match Lake::open_existing(&dest) {
+            Ok(lake) => lake,
+            Err(error) => return failed(chain(&error)),
+        };
+        if self.dry_run {
+            return match plan(&lake, &config).await {
+                Ok(plans) => {
+                    let plans: Vec<_> = plans.into_iter().map(|plan| (plan.merchant.api_id(), plan.days)).collect();
+                    output::plan(("rebuild", &config.dest), &plans, &self.output)
+                }
+                Err(error) => failed(error.at(&config.dest)),
+            };
+        }
+        let progress = Progress::new(global.quiet);
+        let result = rebuild(&lake, &config, &progress, signals()).await;
+        Progress::finish();
+        output::result(&result, &self.output)
+    }
+
+    fn config(&self, range: Range, global: &GlobalArgs) -> Result<(RebuildConfig, Destination), ConfigError> {
+        self.output.check()?;
+        let flags = RawSettings { dest: self.lake.dest.clone(), ..self.run.over(self.answers.over(RawSettings::default())) };
+        let raw = flags.over_file(global.config.as_deref())?;
+        let dest = config::destination(&raw)?;
+        let config = RebuildConfig {
+            run_id: Uuid::now_v7().to_string(),
+            dest: dest.to_string(),
+            merchant: self.api_id.as_deref().filter(|id| !id.is_empty()).map(MerchantName::new).transpose()?,
+            range,
+            concurrency: config::concurrency(&raw)?,
+            policy: RebuildPolicy {
+                reading: Reading { empty_codes: config::empty_codes(&raw), bad_rows: raw.bad_rows.unwrap_or_default() },
+                max_answer_bytes: config::max_answer_bytes(&raw)?,
+                allow_empty_replacement: raw.allow_empty_replacement.unwrap_or_default(),
+            },
+        };
+        Ok((config, dest))
+    }
+}

@@ -1,0 +1,68 @@
+//! Reads a Parquet file of the lake: its footer, its record, its rows as rows of this version's table.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+
+use arrow_array::RecordBatch;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaDataReader;
+
+use crate::settlement::columns::{SchemaFit, schema_of_part, widen};
+
+use super::record::{DayRecord, RECORD_KEY};
+
+/// The length of a Parquet file's footer, from its last eight bytes.
+pub(super) fn footer_length(tail: &[u8]) -> Option<u64> {
+    let end = tail.last_chunk::<8>()?;
+    let (length, magic) = end.split_at(4);
+    (magic == b"PAR1").then(|| u64::from(u32::from_le_bytes(length.try_into().unwrap_or_default())))
+}
+
+/// The day record in a Parquet footer, and how the file's columns fit this version's.
+pub(super) fn read_footer(footer: &[u8]) -> Result<(DayRecord, SchemaFit), String> {
+    let metadata = ParquetMetaDataReader::decode_metadata(footer).map_err(|error| error.to_string())?;
+    let file = metadata.file_metadata();
+    let pairs = file.key_value_metadata();
+    let record = pairs.into_iter().flatten().find(|pair| pair.key == RECORD_KEY).and_then(|pair| pair.value.as_deref());
+    let record = record.ok_or_else(|| format!("its metadata has no {RECORD_KEY}"))?;
+    let record: DayRecord = serde_json::from_str(record).map_err(|error| error.to_string())?;
+    let found = parquet_to_arrow_schema(file.schema_descr(), None).map_err(|error| error.to_string())?;
+    let fit = SchemaFit::of(&found, record.schema_version, &record.schema_fingerprint);
+    Ok((record, fit))
+}
+
+/// A file's footer with its last eight bytes, and where it begins.
+pub(super) fn read_end_bytes(file: &mut File) -> Result<(Vec<u8>, u64), String> {
+    let fail = |error: io::Error| error.to_string();
+    let size = file.metadata().map_err(fail)?.len();
+    let read = |file: &mut File, from: u64| -> io::Result<Vec<u8>> {
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let end = read(file, size.saturating_sub(8)).map_err(fail)?;
+    let footer = footer_length(&end).map(|length| length + 8).filter(|footer| *footer <= size).ok_or("it is not a Parquet file")?;
+    let start = size - footer;
+    Ok((read(file, start).map_err(fail)?, start))
+}
+
+/// A whole file's record, and how its columns fit this version's.
+pub(crate) fn read_end(file: &mut File) -> Result<(DayRecord, SchemaFit), String> {
+    let (bytes, _) = read_end_bytes(file)?;
+    read_footer(&bytes[..bytes.len() - 8])
+}
+
+/// Hands a file's rows to `each`, batch by batch, as rows of this version's table: columns that the
+/// file has not are NULL.
+pub(crate) fn read_rows(file: File, mut each: impl FnMut(&RecordBatch) -> Result<(), ParquetError>) -> Result<(), ParquetError> {
+    let found = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+    let part = schema_of_part(found.schema()).ok_or_else(|| ParquetError::General("its columns are not the table's".into()))?;
+    let options = ArrowReaderOptions::new().with_schema(part);
+    let metadata = ArrowReaderMetadata::try_new(found.metadata().clone(), options)?;
+    for batch in ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata).build()? {
+        each(&widen(&batch?)?)?;
+    }
+    Ok(())
+}

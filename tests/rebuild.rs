@@ -1,0 +1,271 @@
+//! `rebuild`: days made again from what was kept, without asking the API.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cookiepay_etl::settlement::columns::{hex, schema};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::file::metadata::KeyValue;
+use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
+use support::api::{Api, Reply, Request, answer, row};
+use support::lake::{day_file, files, record, rows};
+use support::{Ran, backfill, binary, finish};
+
+const DAY: &str = "2024-01-05";
+
+fn one_row(request: &Request) -> Reply {
+    Reply::json(answer(&[row(request.date(), &[])]))
+}
+
+/// A rebuild of `days`; it has no credentials and no API.
+fn rebuild(lake: &Path, days: (&str, &str), more: &[&str]) -> Ran {
+    finish(binary().args(["rebuild", "--from", days.0, "--to", days.1, "--dest"]).arg(lake).args(more))
+}
+
+fn in_turn(answers: Vec<String>) -> Api {
+    let turn = AtomicUsize::new(0);
+    Api::new(move |_| Reply::json(&answers[turn.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)]))
+}
+
+/// A lake of `DAY` whose answers are kept.
+fn kept(answers: Vec<String>) -> tempfile::TempDir {
+    let lake = tempfile::tempdir().unwrap();
+    let runs = answers.len();
+    let api = in_turn(answers);
+    for _ in 0..runs {
+        finish(backfill(&api, lake.path(), (DAY, DAY)).args(["--keep-raw", "--refetch", "all"]));
+    }
+    lake
+}
+
+fn below(lake: &Path, folder: &str) -> Vec<PathBuf> {
+    files(lake).iter().filter(|file| file.starts_with(folder)).map(|file| lake.join(file)).collect()
+}
+
+fn verified(lake: &Path) {
+    finish(binary().args(["verify", "--dest"]).arg(lake)).exits(0);
+}
+
+#[test]
+fn days_as_they_were_stay_untouched_and_nothing_is_asked() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    finish(backfill(&api, lake.path(), (DAY, "2024-01-07")).arg("--keep-raw")).exits(0);
+    let before: Vec<Vec<u8>> = files(lake.path()).iter().map(|file| std::fs::read(lake.path().join(file)).unwrap()).collect();
+    let asked = api.settlements().len();
+    let result = rebuild(lake.path(), (DAY, "2024-01-08"), &[]).exits(0).result();
+    assert_eq!(result["command"], "rebuild");
+    assert_eq!(
+        result["dates"],
+        json!({ "planned": 4, "published": 0, "unchanged": 3, "skipped": 1, "failed": 0, "not_attempted": 0, "empty": 0 })
+    );
+    assert_eq!((&result["rows"], &result["requests"], &result["merchants"][0]["merchant_id"]), (&3.into(), &0.into(), &"m1".into()));
+    let after: Vec<Vec<u8>> = files(lake.path()).iter().map(|file| std::fs::read(lake.path().join(file)).unwrap()).collect();
+    assert_eq!((before, asked), (after, api.settlements().len()));
+}
+
+#[test]
+fn a_lost_day_is_made_again_from_its_newest_answer() {
+    let body = |fee: &str| answer(&[row("20240105", &[("FEE", fee)]), row("20240105", &[("TRXID", r#""쿠키""#)])]);
+    let lake = kept(vec![body("230"), body("231")]);
+    let was = record(&day_file(lake.path(), DAY));
+    std::fs::remove_file(day_file(lake.path(), DAY)).unwrap();
+    let result = rebuild(lake.path(), (DAY, DAY), &[]).exits(0).result();
+    assert_eq!((&result["dates"]["published"], &result["rows"]), (&1.into(), &2.into()));
+    let is = record(&day_file(lake.path(), DAY));
+    assert_eq!(rows(&day_file(lake.path(), DAY))[0]["fee"], "231.00");
+    // all of it but the run that wrote it
+    for (key, value) in was.as_object().unwrap() {
+        match key.as_str() {
+            "run_id" => assert_eq!(is[key], result["run_id"]),
+            "seal" => assert_ne!(is[key], *value),
+            _ => assert_eq!(is[key], *value, "{key}"),
+        }
+    }
+    verified(lake.path());
+}
+
+#[test]
+fn answers_in_another_charset_and_compressed_are_read_as_they_came() {
+    let (korean, _, _) = encoding_rs::EUC_KR.encode(r#"{"RESULTCODE":"0000","RESULTMSG":"정상","DATA":[ROW]}"#);
+    let rows_of = row("20240105", &[("NEW", r#""쿠키""#)]);
+    let (rows_of, _, _) = encoding_rs::EUC_KR.encode(&rows_of);
+    let at = memchr::memmem::find(&korean, b"ROW").unwrap();
+    let body = [&korean[..at], &rows_of, &korean[at + 3..]].concat();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, &body).unwrap();
+    let reply = Reply::new(200, &[("Content-Type", "application/json; charset=euc-kr"), ("Content-Encoding", "gzip")], gzip.finish().unwrap());
+    let api = Api::new(move |_| reply.clone());
+    let lake = tempfile::tempdir().unwrap();
+    finish(backfill(&api, lake.path(), (DAY, DAY)).arg("--keep-raw")).exits(0);
+    let was = rows(&day_file(lake.path(), DAY));
+    std::fs::remove_file(day_file(lake.path(), DAY)).unwrap();
+    rebuild(lake.path(), (DAY, DAY), &[]).exits(0);
+    let is = rows(&day_file(lake.path(), DAY));
+    assert_eq!(is[0]["extra"], r#"{"NEW":"쿠키"}"#);
+    assert_eq!((is[0]["extra"].clone(), is[0]["extracted_at"].clone()), (was[0]["extra"].clone(), was[0]["extracted_at"].clone()));
+}
+
+#[test]
+fn a_day_that_was_refused_is_refused_again_or_made_as_told() {
+    let lake = kept(vec![answer(&[row("20240105", &[]), row("20240105", &[("FEE", r#""x""#)])])]);
+    assert!(!day_file(lake.path(), DAY).exists());
+    assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("contract").contains("FEE"));
+    let result = rebuild(lake.path(), (DAY, DAY), &["--bad-rows", "reject"]).exits(3).result();
+    assert_eq!((&result["rows"], &result["rejected_rows"]), (&1.into(), &1.into()));
+    verified(lake.path());
+}
+
+#[test]
+fn an_empty_answer_is_guarded_here_too() {
+    let lake = kept(vec![answer(&[row("20240105", &[])]), r#"{"RESULTCODE":"E008"}"#.into()]);
+    rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard");
+    assert_eq!(rows(&day_file(lake.path(), DAY)).len(), 1);
+    let result = rebuild(lake.path(), (DAY, DAY), &["--allow-empty-replacement"]).exits(0).result();
+    assert_eq!(result["restated"][0]["removed"], 1);
+    verified(lake.path());
+}
+
+#[test]
+fn an_older_answer_never_replaces_a_later_day() {
+    let lake = kept(vec![answer(&[row("20240105", &[])])]);
+    let later = Api::answering(answer(&[row("20240105", &[("FEE", "231")])]));
+    finish(backfill(&later, lake.path(), (DAY, DAY)).args(["--refetch", "all"])).exits(0);
+    let ran = rebuild(lake.path(), (DAY, DAY), &[]).exits(0);
+    assert_eq!(ran.result()["dates"]["unchanged"], 1);
+    assert!(ran.stderr.contains("later answer"), "{ran:?}");
+    assert_eq!(rows(&day_file(lake.path(), DAY))[0]["fee"], "231.00");
+}
+
+#[test]
+fn a_damaged_or_swapped_answer_is_refused() {
+    let lake = kept(vec![answer(&[row("20240105", &[])])]);
+    let raw = below(lake.path(), "raw/").remove(0);
+    let whole = std::fs::read(&raw).unwrap();
+    let before = std::fs::read(day_file(lake.path(), DAY)).unwrap();
+    for at in (0..whole.len()).step_by(7) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(&raw, flipped).unwrap();
+        rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard");
+    }
+    for cut in [0, 7, whole.len() - 1] {
+        std::fs::write(&raw, &whole[..cut]).unwrap();
+        assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard").contains("damaged"));
+    }
+    assert_eq!(std::fs::read(day_file(lake.path(), DAY)).unwrap(), before);
+    let other = raw.to_str().unwrap().replace("pay_date=2024-01-05", "pay_date=2024-01-06");
+    std::fs::create_dir_all(Path::new(&other).parent().unwrap()).unwrap();
+    std::fs::write(&other, &whole).unwrap();
+    std::fs::remove_file(&raw).unwrap();
+    assert!(rebuild(lake.path(), ("2024-01-06", "2024-01-06"), &[]).exits(5).failure("guard").contains("for 2024-01-05"));
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_made_from_what() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    finish(backfill(&api, lake.path(), (DAY, DAY)).arg("--keep-raw")).exits(0);
+    finish(&mut backfill(&api, lake.path(), ("2024-01-06", "2024-01-06"))).exits(0);
+    let before = files(lake.path());
+    let plan = rebuild(lake.path(), (DAY, "2024-01-07"), &["--dry-run"]).exits(0).result();
+    assert_eq!(plan["dates"], json!({ "planned": 3, "skip": 2, "rebuild": 1 }));
+    let actions: Vec<&Json> = plan["days"].as_array().unwrap().iter().map(|day| &day["action"]).collect();
+    assert_eq!(actions, ["rebuild", "skip", "skip"]);
+    assert_eq!(files(lake.path()), before);
+}
+
+#[test]
+fn a_lake_that_is_not_there_and_one_that_holds_nothing() {
+    let lake = tempfile::tempdir().unwrap();
+    rebuild(&lake.path().join("no"), (DAY, DAY), &[]).exits(7);
+    assert!(!lake.path().join("no").exists());
+    assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(0).stderr.contains("holds no"));
+    rebuild(lake.path(), (DAY, "2024-01-04"), &[]).exits(2);
+}
+
+/// Writes a day's file as a version with other columns would have: `drop` left out, and the
+/// fingerprint and the seal its own.
+fn as_other_version(path: &Path, drop: &[&str]) {
+    let bytes = bytes::Bytes::from(std::fs::read(path).unwrap());
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, ArrowReaderOptions::new().with_schema(schema())).unwrap();
+    let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
+    let keep: Vec<usize> = (0..schema().fields().len()).filter(|index| !drop.contains(&schema().field(*index).name().as_str())).collect();
+    let mut stated = record(path);
+    let printed = String::from_utf8(binary().args(["schema", "--format", "json"]).output().unwrap().stdout).unwrap();
+    let printed: Json = serde_json::from_str(&printed).unwrap();
+    let mut hash = Sha256::new();
+    hash.update("v1\n");
+    for column in printed["columns"].as_array().unwrap() {
+        let name = column["name"].as_str().unwrap();
+        if !drop.contains(&name) {
+            hash.update(format!("{name} {} {}\n", column["type"].as_str().unwrap(), column["nullable"]));
+        }
+    }
+    stated["schema_fingerprint"] = hex(&hash.finalize()[..8]).into();
+    for name in drop {
+        stated["nulls"].as_object_mut().unwrap().remove(*name);
+    }
+    stated["seal"] = "0".repeat(64).into();
+    let part = Arc::new(schema().project(&keep).unwrap());
+    let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);
+    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), part, options).unwrap();
+    for batch in batches {
+        writer.write(&batch.project(&keep).unwrap()).unwrap();
+    }
+    writer.append_key_value_metadata(KeyValue::new("cookiepay_etl.day".to_owned(), stated.to_string()));
+    let mut bytes = writer.into_inner().unwrap();
+    let seal = hex(&Sha256::digest(&bytes));
+    let at = memchr::memmem::rfind(&bytes, &[b'0'; 64]).unwrap();
+    bytes[at..at + 64].copy_from_slice(seal.as_bytes());
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn days_of_a_narrower_schema_stop_a_run_and_are_carried_over() {
+    let api = Api::answering(answer(&[row("20240105", &[("FEE", r#""-""#)]), row("20240105", &[])]));
+    let lake = tempfile::tempdir().unwrap();
+    finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    let whole = record(&day_file(lake.path(), DAY));
+    as_other_version(&day_file(lake.path(), DAY), &["cpid", "extra"]);
+    let asked = api.settlements().len();
+    let ran = finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-06"))).exits(7);
+    assert!(ran.result()["error"].as_str().unwrap().contains("rebuild"), "{ran:?}");
+    assert_eq!((api.settlements().len(), &ran.result()["dates"]["not_attempted"]), (asked, &2.into()));
+    assert!(finish(binary().args(["verify", "--dest"]).arg(lake.path())).exits(5).stdout.contains("rebuild"));
+
+    let result = rebuild(lake.path(), (DAY, DAY), &[]).exits(0).result();
+    assert_eq!((&result["dates"]["published"], &result["restated"], &result["rows"]), (&1.into(), &json!([]), &2.into()));
+    let (is, landed) = (record(&day_file(lake.path(), DAY)), rows(&day_file(lake.path(), DAY)));
+    assert_eq!((&is["sums"], &is["extracted_at"], &is["run_id"]), (&whole["sums"], &whole["extracted_at"], &result["run_id"]));
+    assert_eq!(is["nulls"]["cpid"], json!({ "missing": 2 }));
+    assert!(landed.iter().all(|row| !row.contains_key("cpid") && row["order_no"] == "ORD-1" && row["run_id"] == is["run_id"]));
+    assert_eq!(below(lake.path(), "history/").len(), 1);
+    verified(lake.path());
+    finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+}
+
+#[test]
+fn days_of_another_schema_are_made_from_their_answer_or_not_at_all() {
+    let lake = kept(vec![answer(&[row("20240105", &[])])]);
+    let was = std::fs::read(day_file(lake.path(), DAY)).unwrap();
+    // a column that may not be NULL is missing: the file cannot be carried over
+    as_other_version(&day_file(lake.path(), DAY), &["source_row"]);
+    let result = rebuild(lake.path(), (DAY, DAY), &[]).exits(0).result();
+    assert_eq!((&result["dates"]["published"], &result["restated"]), (&1.into(), &json!([])));
+    assert_eq!(rows(&day_file(lake.path(), DAY))[0]["source_row"], "1");
+    verified(lake.path());
+
+    std::fs::write(day_file(lake.path(), DAY), was).unwrap();
+    as_other_version(&day_file(lake.path(), DAY), &["source_row"]);
+    std::fs::remove_file(&below(lake.path(), "raw/")[0]).unwrap();
+    let before = std::fs::read(day_file(lake.path(), DAY)).unwrap();
+    assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard").contains("cannot be carried over"));
+    assert_eq!(std::fs::read(day_file(lake.path(), DAY)).unwrap(), before);
+}
