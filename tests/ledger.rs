@@ -6,6 +6,7 @@ mod support;
 
 use std::path::Path;
 
+use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use support::api::{Api, Reply, answer, row};
 use support::lake::{day_file, files};
@@ -133,6 +134,63 @@ fn any_flipped_bit_is_found() {
         verify(lake.path(), &[], 5);
     }
     std::fs::write(&path, &whole).unwrap();
+    verify(lake.path(), &[], 0);
+}
+
+#[derive(Debug, Clone)]
+enum Harm {
+    Flip { file: usize, byte: prop::sample::Index, bit: u8 },
+    Cut { file: usize, length: prop::sample::Index },
+    Remove { file: usize },
+    Swap { file: usize, with: usize },
+}
+
+fn harm() -> impl Strategy<Value = Harm> {
+    // the first and the last day bound the range: without them none is missing
+    let file = 0..4usize;
+    prop_oneof![
+        4 => (file.clone(), any::<prop::sample::Index>(), 0..8u8).prop_map(|(file, byte, bit)| Harm::Flip { file, byte, bit }),
+        2 => (file.clone(), any::<prop::sample::Index>()).prop_map(|(file, length)| Harm::Cut { file, length }),
+        1 => (1..3usize).prop_map(|file| Harm::Remove { file }),
+        2 => (file.clone(), 1..4usize).prop_map(|(file, more)| Harm::Swap { file, with: (file + more) % 4 }),
+    ]
+}
+
+#[test]
+fn whatever_is_done_to_a_file_verify_says_to_which() {
+    let lake = lake();
+    let days: Vec<String> = (5..=8).map(|day| format!("2024-01-{day:02}")).collect();
+    let paths: Vec<_> = days.iter().map(|day| day_file(lake.path(), day)).collect();
+    let whole: Vec<Vec<u8>> = paths.iter().map(|path| std::fs::read(path).unwrap()).collect();
+    proptest!(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() }, |(harm in harm())| {
+        let harmed = match &harm {
+            Harm::Flip { file, byte, bit } => {
+                let mut bytes = whole[*file].clone();
+                bytes[byte.index(whole[*file].len())] ^= 1 << bit;
+                std::fs::write(&paths[*file], bytes).unwrap();
+                vec![*file]
+            }
+            Harm::Cut { file, length } => {
+                std::fs::write(&paths[*file], &whole[*file][..length.index(whole[*file].len())]).unwrap();
+                vec![*file]
+            }
+            Harm::Remove { file } => {
+                std::fs::remove_file(&paths[*file]).unwrap();
+                vec![*file]
+            }
+            Harm::Swap { file, with } => {
+                std::fs::write(&paths[*file], &whole[*with]).unwrap();
+                std::fs::write(&paths[*with], &whole[*file]).unwrap();
+                vec![*file.min(with), *file.max(with)]
+            }
+        };
+        let found = verify(lake.path(), &[], 5);
+        let named: Vec<&str> = found["differences"].as_array().unwrap().iter().map(|found| found["pay_date"].as_str().unwrap()).collect();
+        for (path, bytes) in paths.iter().zip(&whole) {
+            std::fs::write(path, bytes).unwrap();
+        }
+        prop_assert_eq!(named, harmed.iter().map(|file| days[*file].as_str()).collect::<Vec<_>>());
+    });
     verify(lake.path(), &[], 0);
 }
 

@@ -101,7 +101,8 @@ fn answers_in_another_charset_and_compressed_are_read_as_they_came() {
     let body = [&korean[..at], &rows_of, &korean[at + 3..]].concat();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut gzip, &body).unwrap();
-    let reply = Reply::new(200, &[("Content-Type", "application/json; charset=euc-kr"), ("Content-Encoding", "gzip")], gzip.finish().unwrap());
+    let reply =
+        Reply::new(200, &[("Content-Type", "application/json; charset=euc-kr"), ("Content-Encoding", "gzip")], gzip.finish().unwrap());
     let api = Api::new(move |_| reply.clone());
     let lake = tempfile::tempdir().unwrap();
     finish(backfill(&api, lake.path(), (DAY, DAY)).arg("--keep-raw")).exits(0);
@@ -179,6 +180,25 @@ fn a_dry_run_says_what_would_be_made_from_what() {
     let actions: Vec<&Json> = plan["days"].as_array().unwrap().iter().map(|day| &day["action"]).collect();
     assert_eq!(actions, ["rebuild", "skip", "skip"]);
     assert_eq!(files(lake.path()), before);
+}
+
+#[test]
+fn every_merchant_is_rebuilt_and_has_its_part_unless_one_is_named() {
+    let lake = tempfile::tempdir().unwrap();
+    for id in ["가게", "m2"] {
+        let mut command = binary();
+        command
+            .args(["backfill", "--env", "simulator", "--api-id", id, "--keep-raw", "--from", DAY, "--to", DAY, "--dest"])
+            .arg(lake.path());
+        finish(&mut command).exits(0);
+    }
+    let result = rebuild(lake.path(), (DAY, DAY), &[]).exits(0).result();
+    let of: Vec<(&Json, &Json)> =
+        result["merchants"].as_array().unwrap().iter().map(|part| (&part["merchant_id"], &part["dates"]["unchanged"])).collect();
+    assert_eq!(of, [(&json!("가게"), &json!(1)), (&json!("m2"), &json!(1))]);
+    assert_eq!(result["dates"]["planned"], 2);
+    assert_eq!(result["rows"], result["merchants"][0]["rows"].as_u64().unwrap() + result["merchants"][1]["rows"].as_u64().unwrap());
+    assert_eq!(rebuild(lake.path(), (DAY, DAY), &["--api-id", "m2"]).exits(0).result()["dates"]["planned"], 1);
 }
 
 #[test]
