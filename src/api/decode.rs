@@ -148,7 +148,7 @@ impl TextReader {
     ///
     /// # Errors
     /// What the body, its gzip stream or its charset meets. Text before the place comes first.
-    pub(crate) fn fill(&mut self, out: &mut Vec<u8>) -> Result<bool, ApiError> {
+    pub(crate) fn fill(&mut self, out: &mut String) -> Result<bool, ApiError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -183,37 +183,37 @@ impl TextReader {
 }
 
 /// Appends a block of UTF-8, holding back a sequence that it ends inside; the offset of what is not UTF-8.
-fn append_utf8(block: &[u8], partial: &mut Vec<u8>, begun: &mut bool, out: &mut Vec<u8>) -> Result<(), usize> {
-    let start = out.len();
+fn append_utf8(block: &[u8], partial: &mut Vec<u8>, begun: &mut bool, out: &mut String) -> Result<(), usize> {
     let held = partial.len();
-    out.append(partial);
-    out.extend_from_slice(block);
-    let error = std::str::from_utf8(&out[start..]).err();
-    let rest = error.map(|error| out.split_off(start + error.valid_up_to())).unwrap_or_default();
-    let valid = out.len();
-    if !*begun && valid > start {
-        *begun = true;
-        if out[start..].starts_with("\u{FEFF}".as_bytes()) {
-            out.drain(start..start + '\u{FEFF}'.len_utf8());
-        }
-    }
+    let mut joined = std::mem::take(partial);
+    let bytes = if held == 0 {
+        block
+    } else {
+        joined.extend_from_slice(block);
+        &joined[..]
+    };
+    let (text, error) = match simdutf8::compat::from_utf8(bytes) {
+        Ok(text) => (text, None),
+        Err(error) => (simdutf8::compat::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(), Some(error)),
+    };
+    let marked = !*begun && text.starts_with('\u{FEFF}');
+    *begun |= !text.is_empty();
+    out.push_str(if marked { &text['\u{FEFF}'.len_utf8()..] } else { text });
     let Some(error) = error else { return Ok(()) };
     if error.error_len().is_some() || block.is_empty() {
-        return Err((valid - start).saturating_sub(held));
+        return Err(text.len().saturating_sub(held));
     }
-    *partial = rest;
+    *partial = bytes[text.len()..].to_vec();
     Ok(())
 }
 
 /// Appends a block of another charset, decoded; the offset of what is not in it.
-fn append_decoded(decoder: &mut Decoder, block: &[u8], last: bool, out: &mut Vec<u8>) -> Result<(), usize> {
+fn append_decoded(decoder: &mut Decoder, block: &[u8], last: bool, out: &mut String) -> Result<(), usize> {
     let mut at = 0;
     loop {
-        let room = decoder.max_utf8_buffer_length_without_replacement(block.len() - at).unwrap_or(BLOCK).max(16);
-        let begin = out.len();
-        out.resize(begin + room, 0);
-        let (result, used, written) = decoder.decode_to_utf8_without_replacement(&block[at..], &mut out[begin..], last);
-        out.truncate(begin + written);
+        let room = decoder.max_utf8_buffer_length_without_replacement(block.len() - at).unwrap_or(BLOCK);
+        out.reserve(room);
+        let (result, used) = decoder.decode_to_string_without_replacement(&block[at..], out, last);
         at += used;
         match result {
             DecoderResult::InputEmpty => return Ok(()),

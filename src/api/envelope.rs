@@ -8,7 +8,7 @@
 use super::decode::TextReader;
 use super::error::ApiError;
 use super::json::{self, Scan, Value};
-use super::wire::WireRow;
+use super::wire::{FieldOrder, WireRow};
 
 /// `RESULTCODE` of success.
 const SUCCESS: &str = "0000";
@@ -56,7 +56,7 @@ pub(crate) fn read<E>(
     empty_codes: &[String],
     receive: impl FnMut(u64, &WireRow<'_>) -> Result<(), E>,
 ) -> Result<Answer, ReadError<E>> {
-    let mut reader = Reader { text, bytes: Vec::new(), at: 0, keep: None, before: 0, ended: false, empty_codes, receive, rows: 0 };
+    let mut reader = Reader { text, have: String::new(), order: FieldOrder::default(), at: 0, keep: None, before: 0, ended: false, empty_codes, receive, rows: 0 };
     reader.answer()
 }
 
@@ -105,12 +105,13 @@ enum Verdict {
 
 struct Reader<'c, F> {
     text: TextReader,
-    bytes: Vec<u8>,
+    have: String,
+    order: FieldOrder,
     /// The next byte to read.
     at: usize,
     /// Bytes from here on are kept although they were read: a row may have to be read again.
     keep: Option<usize>,
-    /// Bytes of the answer's text that lie before `bytes`.
+    /// Bytes of the answer's text that lie before `have`.
     before: u64,
     ended: bool,
     empty_codes: &'c [String],
@@ -135,7 +136,7 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
             Some(b'[') => self.array()?,
             Some(_) => {
                 let at = self.at;
-                let value = self.scan(|bytes, at| json::value(bytes, at).map(|_| ((), at)));
+                let value = self.scan(|text, at| json::value(text, at).map(|_| ((), at)));
                 // a bare value is JSON all the same; a page of text or HTML is not
                 return if value.is_ok() { shape("a bare value") } else { Err(self.not_json(at, "an object or an array").into()) };
             }
@@ -208,7 +209,7 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
     /// Hands on the object just read, which [`Reader::keep`] still holds, as a row.
     fn bare_row(&mut self) -> Step<(), E> {
         let from = self.keep.unwrap_or(self.at);
-        match WireRow::scan(&self.bytes, from) {
+        match WireRow::scan(&self.have, from, &mut self.order) {
             Ok((row, _)) => {
                 self.rows += 1;
                 (self.receive)(self.rows, &row).map_err(ReadError::Receiver)
@@ -228,7 +229,7 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
         }
         loop {
             self.expect()?;
-            let key = self.scan(|bytes, at| json::string(bytes, at).map(|(key, end)| (key.decode().into_owned(), end)))?;
+            let key = self.scan(|text, at| json::string(text, at).map(|(key, end)| (key.decode().into_owned(), end)))?;
             if self.expect()? != b':' {
                 return Err(self.not_json(self.at, "a colon").into());
             }
@@ -243,11 +244,11 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
                         self.keep = None;
                         self.data()?
                     } else {
-                        self.scan(|bytes, at| json::value(bytes, at).map(|(value, end)| (no_list(value), end)))?
+                        self.scan(|text, at| json::value(text, at).map(|(value, end)| (no_list(value), end)))?
                     };
                 }
                 "RESULTCODE" | "RESULTMSG" => {
-                    let text = self.scan(|bytes, at| json::value(bytes, at).map(|(value, end)| (scalar(value), end)))?;
+                    let text = self.scan(|text, at| json::value(text, at).map(|(value, end)| (scalar(value), end)))?;
                     let slot = if key == "RESULTCODE" { &mut envelope.code } else { &mut envelope.message };
                     if slot.is_some() {
                         return shape(format!("{key} is given twice"));
@@ -255,7 +256,7 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
                     *slot = text;
                 }
                 _ => {
-                    let content = self.scan(|bytes, at| json::value(bytes, at).map(|(value, end)| (holds_values(value), end)))?;
+                    let content = self.scan(|text, at| json::value(text, at).map(|(value, end)| (holds_values(value), end)))?;
                     if super::wire::Field::ALL.iter().any(|field| field.name() == key) {
                         envelope.fields += 1;
                     } else {
@@ -298,7 +299,7 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
 
     fn row(&mut self) -> Step<(), E> {
         loop {
-            match WireRow::scan(&self.bytes, self.at) {
+            match WireRow::scan(&self.have, self.at, &mut self.order) {
                 Ok((row, end)) => {
                     if let Some(Some(code)) = row.result_code.map(scalar)
                         && code != SUCCESS
@@ -339,9 +340,9 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
     }
 
     /// Scans a value at the cursor, reading on until it is whole.
-    fn scan<T>(&mut self, scan: impl Fn(&[u8], usize) -> Result<(T, usize), Scan>) -> Step<T, E> {
+    fn scan<T>(&mut self, scan: impl Fn(&str, usize) -> Result<(T, usize), Scan>) -> Step<T, E> {
         loop {
-            match scan(&self.bytes, self.at) {
+            match scan(&self.have, self.at) {
                 Ok((value, end)) => {
                     self.at = end;
                     return Ok(value);
@@ -355,8 +356,8 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
     /// The next byte that is not white space; none at the end of the answer.
     fn next_byte(&mut self) -> Result<Option<u8>, ApiError> {
         loop {
-            self.at = json::skip_space(&self.bytes, self.at);
-            if let Some(&byte) = self.bytes.get(self.at) {
+            self.at = json::skip_space(&self.have, self.at);
+            if let Some(&byte) = self.have.as_bytes().get(self.at) {
                 return Ok(Some(byte));
             }
             if self.ended {
@@ -374,16 +375,16 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
     /// Reads on, where a value must go on. Doubles what is at hand, so that a long value read from
     /// a slow body is not scanned again for every byte.
     fn more(&mut self) -> Result<(), ApiError> {
-        let have = self.bytes.len() - self.start();
+        let have = self.have.len() - self.start();
         if have > MAX_PART {
             return Err(ApiError::Shape(format!("row {} or what follows it is longer than {} MiB", self.rows, MAX_PART >> 20)));
         }
         loop {
             if self.ended {
-                return if self.bytes.len() - self.start() > have { Ok(()) } else { Err(self.cut()) };
+                return if self.have.len() - self.start() > have { Ok(()) } else { Err(self.cut()) };
             }
             self.fill()?;
-            if self.bytes.len() - self.start() >= 2 * have {
+            if self.have.len() - self.start() >= 2 * have {
                 return Ok(());
             }
         }
@@ -396,11 +397,11 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
     /// Drops what was read and appends the next block.
     fn fill(&mut self) -> Result<(), ApiError> {
         let start = self.start();
-        self.bytes.drain(..start);
+        self.have.drain(..start);
         self.at -= start;
         self.keep = self.keep.map(|_| 0);
         self.before += start as u64;
-        self.ended = !self.text.fill(&mut self.bytes)?;
+        self.ended = !self.text.fill(&mut self.have)?;
         Ok(())
     }
 
@@ -418,8 +419,8 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
     fn not_json(&self, at: usize, expected: &'static str) -> ApiError {
         // more than is shown, so that a secret in it can be found before it is cut
         const WINDOW: usize = 4096;
-        let end = self.bytes.len().min(at + WINDOW);
-        let excerpt = String::from_utf8_lossy(&self.bytes[at.min(end)..end]).into_owned();
+        let end = self.have.len().min(at + WINDOW);
+        let excerpt = String::from_utf8_lossy(&self.have.as_bytes()[at.min(end)..end]).into_owned();
         ApiError::NotJson { at: self.before + at as u64, expected, excerpt }
     }
 }

@@ -1,4 +1,4 @@
-//! A strict JSON scanner over bytes already known to be UTF-8.
+//! A strict JSON scanner over text.
 //!
 //! It finds where values begin and end and checks their grammar; it borrows, never allocates for a
 //! plain value, and never turns a number into a float. It does no I/O: a value that the bytes at
@@ -92,54 +92,75 @@ pub(crate) enum Value<'a> {
 }
 
 /// Skips white space from `at`.
-pub(crate) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(at) {
+#[inline]
+pub(crate) fn skip_space(input: &str, mut at: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = input.as_bytes().get(at) {
         at += 1;
     }
     at
 }
 
 /// The byte at `at`, or that the bytes end here.
-pub(crate) fn peek(bytes: &[u8], at: usize) -> Scanned<u8> {
-    bytes.get(at).copied().ok_or(Scan::Incomplete)
-}
-
-fn text(bytes: &[u8], from: usize, to: usize) -> Scanned<&str> {
-    // The input was checked when it was read, so this only fails where a bound is wrong.
-    std::str::from_utf8(&bytes[from..to]).map_err(|_| Scan::Syntax(from, "UTF-8"))
+#[inline]
+pub(crate) fn peek(input: &str, at: usize) -> Scanned<u8> {
+    input.as_bytes().get(at).copied().ok_or(Scan::Incomplete)
 }
 
 /// Scans a string whose opening quote is at `at`; returns it and the offset after its closing quote.
-pub(crate) fn string(bytes: &[u8], at: usize) -> Scanned<(RawStr<'_>, usize)> {
-    if peek(bytes, at)? != b'"' {
+#[inline]
+pub(crate) fn string(input: &str, at: usize) -> Scanned<(RawStr<'_>, usize)> {
+    if peek(input, at)? != b'"' {
         return Err(Scan::Syntax(at, "a string"));
     }
     let start = at + 1;
     let mut pos = start;
     let mut escaped = false;
     loop {
-        match peek(bytes, pos)? {
-            b'"' => return Ok((RawStr { text: text(bytes, start, pos)?, escaped }, pos + 1)),
+        pos = plain_run(input.as_bytes(), pos);
+        match peek(input, pos)? {
+            b'"' => return Ok((RawStr { text: &input[start..pos], escaped }, pos + 1)),
             b'\\' => {
                 escaped = true;
-                pos = escape(bytes, pos)?;
+                pos = escape(input, pos)?;
             }
-            0..=0x1F => return Err(Scan::Syntax(pos, "no bare control character in a string")),
-            _ => pos += 1,
+            _ => return Err(Scan::Syntax(pos, "no bare control character in a string")),
         }
     }
 }
 
+/// Where the characters end, from `pos` on, that stand for themselves in a string. Looks at eight at a
+/// time: this is where most of an answer's bytes are read.
+#[inline]
+fn plain_run(bytes: &[u8], mut pos: usize) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // a byte's high bit where that byte is below `limit`, or borrowed from one that is
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
+    while let Some(eight) = bytes.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
+        let word = u64::from_le_bytes(*eight);
+        let special = below(word ^ (ONES * u64::from(b'"')), 1) | below(word ^ (ONES * u64::from(b'\\')), 1) | below(word, 0x20);
+        if special != 0 {
+            // the lowest such bit is never a borrowed one
+            return pos + (special.trailing_zeros() / 8) as usize;
+        }
+        pos += 8;
+    }
+    while let Some(0x20..=0x21 | 0x23..=0x5B | 0x5D..) = bytes.get(pos) {
+        pos += 1;
+    }
+    pos
+}
+
 /// Checks the escape whose backslash is at `at`; returns the offset after it.
-fn escape(bytes: &[u8], at: usize) -> Scanned<usize> {
-    match peek(bytes, at + 1)? {
+fn escape(input: &str, at: usize) -> Scanned<usize> {
+    match peek(input, at + 1)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(at + 2),
-        b'u' => match unit(bytes, at)? {
+        b'u' => match unit(input, at)? {
             0xD800..=0xDBFF => {
-                if peek(bytes, at + 6)? != b'\\' || peek(bytes, at + 7)? != b'u' {
+                if peek(input, at + 6)? != b'\\' || peek(input, at + 7)? != b'u' {
                     return Err(Scan::Syntax(at, "a surrogate pair"));
                 }
-                match unit(bytes, at + 6)? {
+                match unit(input, at + 6)? {
                     0xDC00..=0xDFFF => Ok(at + 12),
                     _ => Err(Scan::Syntax(at, "a surrogate pair")),
                 }
@@ -151,59 +172,65 @@ fn escape(bytes: &[u8], at: usize) -> Scanned<usize> {
     }
 }
 
-fn unit(bytes: &[u8], at: usize) -> Scanned<u16> {
-    let digits = bytes.get(at + 2..at + 6).ok_or(Scan::Incomplete)?;
+fn unit(input: &str, at: usize) -> Scanned<u16> {
+    let digits = input.as_bytes().get(at + 2..at + 6).ok_or(Scan::Incomplete)?;
     hex4(digits).ok_or(Scan::Syntax(at, "four hexadecimal digits"))
 }
 
 /// Scans any value at `at`; returns it and the offset after it.
-pub(crate) fn value(bytes: &[u8], at: usize) -> Scanned<(Value<'_>, usize)> {
-    match peek(bytes, at)? {
-        b'"' => string(bytes, at).map(|(found, end)| (Value::Str(found), end)),
+pub(crate) fn value(input: &str, at: usize) -> Scanned<(Value<'_>, usize)> {
+    match peek(input, at)? {
+        b'"' => string(input, at).map(|(found, end)| (Value::Str(found), end)),
         b'-' | b'0'..=b'9' => {
-            let end = number(bytes, at)?;
-            Ok((Value::Number(text(bytes, at, end)?), end))
+            let end = number(input, at)?;
+            Ok((Value::Number(&input[at..end]), end))
         }
-        b'n' => Ok((Value::Null, literal(bytes, at, b"null")?)),
+        b'n' => Ok((Value::Null, literal(input, at, b"null")?)),
         _ => {
-            let end = skip(bytes, at, 0)?;
-            Ok((Value::Other(text(bytes, at, end)?), end))
+            let end = skip(input, at, 0)?;
+            Ok((Value::Other(&input[at..end]), end))
         }
     }
 }
 
-fn skip(bytes: &[u8], at: usize, depth: u8) -> Scanned<usize> {
+fn skip(input: &str, at: usize, depth: u8) -> Scanned<usize> {
     if depth > MAX_DEPTH {
         return Err(Scan::Syntax(at, "less deep nesting"));
     }
-    match peek(bytes, at)? {
-        b'"' => string(bytes, at).map(|(_, end)| end),
-        b'{' => members(bytes, at, |_, at| skip(bytes, at, depth + 1)),
-        b'[' => elements(bytes, at, |at| skip(bytes, at, depth + 1)),
-        b't' => literal(bytes, at, b"true"),
-        b'f' => literal(bytes, at, b"false"),
-        b'n' => literal(bytes, at, b"null"),
-        b'-' | b'0'..=b'9' => number(bytes, at),
+    match peek(input, at)? {
+        b'"' => string(input, at).map(|(_, end)| end),
+        b'{' => members(input, at, string, |_, at| skip(input, at, depth + 1)),
+        b'[' => elements(input, at, |at| skip(input, at, depth + 1)),
+        b't' => literal(input, at, b"true"),
+        b'f' => literal(input, at, b"false"),
+        b'n' => literal(input, at, b"null"),
+        b'-' | b'0'..=b'9' => number(input, at),
         _ => Err(Scan::Syntax(at, "a value")),
     }
 }
 
-/// Walks the object at `at`: `each` gets a key and the offset of its value, and returns the offset
-/// after that value. Returns the offset after the object.
-pub(crate) fn members<'a>(bytes: &'a [u8], at: usize, mut each: impl FnMut(RawStr<'a>, usize) -> Scanned<usize>) -> Scanned<usize> {
-    let mut pos = skip_space(bytes, at + 1);
-    if peek(bytes, pos)? == b'}' {
+/// Walks the object at `at`: `key` reads a key where it stands, and `each` gets it with the offset of its
+/// value; both return the offset after what they read. Returns the offset after the object.
+#[inline]
+pub(crate) fn members<'a, K>(
+    input: &'a str,
+    at: usize,
+    mut key: impl FnMut(&'a str, usize) -> Scanned<(K, usize)>,
+    mut each: impl FnMut(K, usize) -> Scanned<usize>,
+) -> Scanned<usize> {
+    let mut pos = skip_space(input, at + 1);
+    if peek(input, pos)? == b'}' {
         return Ok(pos + 1);
     }
     loop {
-        let (key, after) = string(bytes, pos)?;
-        pos = skip_space(bytes, after);
-        if peek(bytes, pos)? != b':' {
+        let (found, after) = key(input, pos)?;
+        pos = skip_space(input, after);
+        if peek(input, pos)? != b':' {
             return Err(Scan::Syntax(pos, "a colon"));
         }
-        pos = skip_space(bytes, each(key, skip_space(bytes, pos + 1))?);
-        match peek(bytes, pos)? {
-            b',' => pos = skip_space(bytes, pos + 1),
+        pos = skip_space(input, each(found, skip_space(input, pos + 1))?);
+        match peek(input, pos)? {
+            b',' => pos = skip_space(input, pos + 1),
             b'}' => return Ok(pos + 1),
             _ => return Err(Scan::Syntax(pos, "a comma or a closing brace")),
         }
@@ -211,22 +238,23 @@ pub(crate) fn members<'a>(bytes: &'a [u8], at: usize, mut each: impl FnMut(RawSt
 }
 
 /// Walks the array at `at`: `each` gets an element's offset and returns the offset after it.
-pub(crate) fn elements(bytes: &[u8], at: usize, mut each: impl FnMut(usize) -> Scanned<usize>) -> Scanned<usize> {
-    let mut pos = skip_space(bytes, at + 1);
-    if peek(bytes, pos)? == b']' {
+pub(crate) fn elements(input: &str, at: usize, mut each: impl FnMut(usize) -> Scanned<usize>) -> Scanned<usize> {
+    let mut pos = skip_space(input, at + 1);
+    if peek(input, pos)? == b']' {
         return Ok(pos + 1);
     }
     loop {
-        pos = skip_space(bytes, each(pos)?);
-        match peek(bytes, pos)? {
-            b',' => pos = skip_space(bytes, pos + 1),
+        pos = skip_space(input, each(pos)?);
+        match peek(input, pos)? {
+            b',' => pos = skip_space(input, pos + 1),
             b']' => return Ok(pos + 1),
             _ => return Err(Scan::Syntax(pos, "a comma or a closing bracket")),
         }
     }
 }
 
-fn literal(bytes: &[u8], at: usize, word: &'static [u8]) -> Scanned<usize> {
+fn literal(input: &str, at: usize, word: &'static [u8]) -> Scanned<usize> {
+    let bytes = input.as_bytes();
     let have = &bytes[at..bytes.len().min(at + word.len())];
     if have == word {
         Ok(at + word.len())
@@ -238,27 +266,27 @@ fn literal(bytes: &[u8], at: usize, word: &'static [u8]) -> Scanned<usize> {
 }
 
 /// The offset after the number at `at`. A number must be followed by something to be known whole.
-fn number(bytes: &[u8], at: usize) -> Scanned<usize> {
+fn number(input: &str, at: usize) -> Scanned<usize> {
     let digits = |mut pos: usize| -> Scanned<usize> {
-        if !peek(bytes, pos)?.is_ascii_digit() {
+        if !peek(input, pos)?.is_ascii_digit() {
             return Err(Scan::Syntax(pos, "a digit"));
         }
-        while peek(bytes, pos)?.is_ascii_digit() {
+        while peek(input, pos)?.is_ascii_digit() {
             pos += 1;
         }
         Ok(pos)
     };
     let mut pos = at;
-    if bytes[pos] == b'-' {
+    if peek(input, pos)? == b'-' {
         pos += 1;
     }
-    pos = if peek(bytes, pos)? == b'0' { pos + 1 } else { digits(pos)? };
-    if peek(bytes, pos)? == b'.' {
+    pos = if peek(input, pos)? == b'0' { pos + 1 } else { digits(pos)? };
+    if peek(input, pos)? == b'.' {
         pos = digits(pos + 1)?;
     }
-    if matches!(peek(bytes, pos)?, b'e' | b'E') {
+    if matches!(peek(input, pos)?, b'e' | b'E') {
         pos += 1;
-        if matches!(peek(bytes, pos)?, b'+' | b'-') {
+        if matches!(peek(input, pos)?, b'+' | b'-') {
             pos += 1;
         }
         pos = digits(pos)?;
@@ -271,18 +299,18 @@ fn number(bytes: &[u8], at: usize) -> Scanned<usize> {
 ///
 /// # Errors
 /// A key given twice in one object. The value must have passed [`value`], which bounds its depth.
-pub(crate) fn canonical(bytes: &[u8], at: usize, out: &mut String) -> Scanned<usize> {
-    match peek(bytes, at)? {
+pub(crate) fn canonical(input: &str, at: usize, out: &mut String) -> Scanned<usize> {
+    match peek(input, at)? {
         b'"' => {
-            let (found, end) = string(bytes, at)?;
+            let (found, end) = string(input, at)?;
             quote(&found.decode(), out);
             Ok(end)
         }
         b'{' => {
             let mut pairs: Vec<(Cow<'_, str>, String)> = Vec::new();
-            let end = members(bytes, at, |key, pos| {
+            let end = members(input, at, string, |key, pos| {
                 let mut inner = String::new();
-                let end = canonical(bytes, pos, &mut inner)?;
+                let end = canonical(input, pos, &mut inner)?;
                 pairs.push((key.decode(), inner));
                 Ok(end)
             })?;
@@ -296,18 +324,18 @@ pub(crate) fn canonical(bytes: &[u8], at: usize, out: &mut String) -> Scanned<us
         b'[' => {
             out.push('[');
             let mut first = true;
-            let end = elements(bytes, at, |pos| {
+            let end = elements(input, at, |pos| {
                 if !std::mem::take(&mut first) {
                     out.push(',');
                 }
-                canonical(bytes, pos, out)
+                canonical(input, pos, out)
             })?;
             out.push(']');
             Ok(end)
         }
         _ => {
-            let end = skip(bytes, at, 0)?;
-            out.push_str(text(bytes, at, end)?);
+            let end = skip(input, at, 0)?;
+            out.push_str(&input[at..end]);
             Ok(end)
         }
     }

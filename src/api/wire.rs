@@ -26,6 +26,11 @@ macro_rules! fields {
                 match self { $(Field::$name => $wire),* }
             }
 
+            /// The name as a key stands in JSON.
+            const fn quoted(self) -> &'static str {
+                match self { $(Field::$name => concat!("\"", $wire, "\"")),* }
+            }
+
             fn from_name(name: &str) -> Option<Field> {
                 match name { $($wire => Some(Field::$name),)* _ => None }
             }
@@ -97,49 +102,92 @@ impl<'a> WireRow<'a> {
         self.fields[field as usize]
     }
 
-    /// Scans the array element at `at`; returns it and the offset after it.
+    /// Scans the array element at `at`; returns it and the offset after it. `order` is what the rows
+    /// before it had.
     ///
     /// A row that is JSON but not a proper row comes back with [`WireRow::malformed`] set: the rows
     /// after it can still be read.
-    pub(crate) fn scan(bytes: &'a [u8], at: usize) -> Result<(Self, usize), Scan> {
+    pub(crate) fn scan(input: &'a str, at: usize, order: &mut FieldOrder) -> Result<(Self, usize), Scan> {
         let mut row = Self::default();
-        let end = if json::peek(bytes, at)? == b'{' {
-            json::members(bytes, at, |key, pos| {
-                let (value, end) = json::value(bytes, pos)?;
-                row.member(key, value, &bytes[pos..end]);
+        let end = if json::peek(input, at)? == b'{' {
+            let mut nth = 0;
+            let key = |input: &'a str, pos: usize| {
+                let found = order.key(nth, input, pos);
+                nth += 1;
+                found
+            };
+            json::members(input, at, key, |key, pos| {
+                let (value, end) = json::value(input, pos)?;
+                match key {
+                    Key::Field(field) => row.field(field, value),
+                    Key::Other(key) => row.member(key, value, &input[pos..end]),
+                }
                 Ok(end)
             })?
         } else {
             row.malformed = Some(Malformed::NotAnObject);
-            json::value(bytes, at)?.1
+            json::value(input, at)?.1
         };
-        row.raw = std::str::from_utf8(&bytes[at..end]).map_err(|_| Scan::Syntax(at, "UTF-8"))?;
+        row.raw = &input[at..end];
         Ok((row, end))
     }
 
-    fn member(&mut self, key: RawStr<'a>, value: Value<'a>, text: &'a [u8]) {
+    #[inline]
+    fn field(&mut self, field: Field, value: Value<'a>) {
+        self.known += 1;
+        let slot = &mut self.fields[field as usize];
+        if std::mem::replace(slot, Given::Value(value)) != Given::Missing {
+            self.malformed.get_or_insert(Malformed::KeyTwice(field.name().into()));
+        }
+    }
+
+    fn member(&mut self, key: RawStr<'a>, value: Value<'a>, text: &'a str) {
         let key = key.decode();
         let twice = match &*key {
             "RESULTCODE" => self.result_code.replace(value).is_some(),
             "RESULTMSG" => self.result_message.replace(value).is_some(),
             name => {
                 if let Some(field) = Field::from_name(name) {
-                    self.known += 1;
-                    let slot = &mut self.fields[field as usize];
-                    std::mem::replace(slot, Given::Value(value)) != Given::Missing
-                } else {
-                    if self.extra.len() == MAX_EXTRA {
-                        self.malformed = Some(Malformed::TooManyFields);
-                        return;
-                    }
-                    let twice = self.extra.iter().any(|(known, _)| *known == key);
-                    self.extra.push((key.clone(), std::str::from_utf8(text).unwrap_or_default()));
-                    twice
+                    return self.field(field, value);
                 }
+                if self.extra.len() == MAX_EXTRA {
+                    self.malformed = Some(Malformed::TooManyFields);
+                    return;
+                }
+                let twice = self.extra.iter().any(|(known, _)| *known == key);
+                self.extra.push((key.clone(), text));
+                twice
             }
         };
         if twice {
             self.malformed.get_or_insert(Malformed::KeyTwice(key.into_owned()));
         }
+    }
+}
+
+/// The order in which rows give the manual's fields. An answer's rows have mostly the same, so a key is
+/// first held against the one that stood there in the row before, and only read where it is another.
+#[derive(Debug, Default)]
+pub(crate) struct FieldOrder([Option<Field>; Field::ALL.len()]);
+
+enum Key<'a> {
+    Field(Field),
+    Other(RawStr<'a>),
+}
+
+impl FieldOrder {
+    #[inline]
+    fn key<'a>(&mut self, nth: usize, input: &'a str, at: usize) -> Result<(Key<'a>, usize), Scan> {
+        if let Some(Some(field)) = self.0.get(nth)
+            && let Some(rest) = input.as_bytes().get(at..)
+            && rest.starts_with(field.quoted().as_bytes())
+        {
+            return Ok((Key::Field(*field), at + field.quoted().len()));
+        }
+        let (key, end) = json::string(input, at)?;
+        if let Some(slot) = self.0.get_mut(nth) {
+            *slot = Field::from_name(&key.decode());
+        }
+        Ok((Key::Other(key), end))
     }
 }

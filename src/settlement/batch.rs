@@ -246,7 +246,7 @@ fn canonical_extra(row: &WireRow<'_>) -> Result<Option<String>, Fault> {
     for (key, text) in &row.extra {
         // a number ends only where something follows it
         let mut value = String::with_capacity(text.len());
-        json::canonical(format!("{text} ").as_bytes(), 0, &mut value).map_err(|_| Fault {
+        json::canonical(&format!("{text} "), 0, &mut value).map_err(|_| Fault {
             field: Some(short(key)),
             value: None,
             reason: "has a key twice inside".into(),

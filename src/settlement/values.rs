@@ -81,7 +81,9 @@ pub(crate) fn text(given: Given<'_>) -> Result<Present<Cow<'_, str>>, ValueError
         Given::Value(Value::Null) => Ok(Err(Absent::Null)),
         Given::Value(Value::Str(found)) => {
             let found = found.decode();
-            Ok(if found.trim().is_empty() { Err(Absent::Blank) } else { Ok(found) })
+            // most texts begin with a letter or a digit, which settles it
+            let blank = !found.starts_with(|first: char| first.is_ascii_graphic()) && found.trim().is_empty();
+            Ok(if blank { Err(Absent::Blank) } else { Ok(found) })
         }
         Given::Value(Value::Number(number)) => Ok(Ok(Cow::Borrowed(number))),
         Given::Value(Value::Other(_)) => Err(ValueError::Kind),
@@ -125,7 +127,53 @@ const MINUS: [char; 5] = ['-', '\u{2212}', '\u{FF0D}', '\u{FE63}', '\u{2013}'];
 ///
 /// # Errors
 /// Whatever is not an amount at `scale`.
+#[inline]
 pub fn parse_decimal(given: &str, scale: Scale) -> Result<Present<i64>, ValueError> {
+    match plain_decimal(given.as_bytes(), scale) {
+        Some(value) => Ok(Ok(value)),
+        None => parse_any_decimal(given, scale),
+    }
+}
+
+/// Reads an amount in the plain form that nearly all have: digits, with decimals at the most, and `-` before them.
+#[inline]
+fn plain_decimal(given: &[u8], scale: Scale) -> Option<i64> {
+    let (negative, digits) = match given {
+        [b'-', rest @ ..] => (true, rest),
+        all => (false, all),
+    };
+    let mut value = 0;
+    let mut integer_digits = 0;
+    let mut rest = digits.iter();
+    let mut decimals = None;
+    for digit in rest.by_ref() {
+        match digit {
+            b'0'..=b'9' if integer_digits < scale.integer_digits => {
+                value = value * 10 + i64::from(digit - b'0');
+                integer_digits += 1;
+            }
+            b'.' => {
+                decimals = Some(rest.len());
+                break;
+            }
+            _ => return None,
+        }
+    }
+    if integer_digits == 0 || decimals == Some(0) || decimals.is_some_and(|found| found > usize::from(scale.decimals)) {
+        return None;
+    }
+    for _ in 0..scale.decimals {
+        let digit = rest.next().unwrap_or(&b'0');
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        value = value * 10 + i64::from(digit - b'0');
+    }
+    Some(if negative { -value } else { value })
+}
+
+/// Reads an amount in any form that is tolerated, and says what is wrong with any other.
+fn parse_any_decimal(given: &str, scale: Scale) -> Result<Present<i64>, ValueError> {
     let mut rest = given.trim();
     if rest.is_empty() {
         return Ok(Err(Absent::Blank));
@@ -297,6 +345,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_plain_form_is_read_as_any_other(text in "-?[0-9]{0,17}([.][0-9]{0,5})?", noise in "[-0-9,. %]{0,24}") {
+            for scale in [AMOUNT, RATE] {
+                for text in [&text, &noise] {
+                    if let Some(value) = plain_decimal(text.as_bytes(), scale) {
+                        prop_assert_eq!(parse_any_decimal(text, scale), Ok(Ok(value)), "{:?}", text);
+                    }
+                }
+            }
+        }
+
         #[test]
         fn what_is_written_reads_back(unscaled in -999_999_999_999_999_999i64..=999_999_999_999_999_999) {
             let text = format_decimal(i128::from(unscaled), 2);
