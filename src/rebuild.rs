@@ -1,15 +1,17 @@
 //! Makes days again without asking the API: which ones, from what, and why.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use chrono::NaiveDate;
 use object_store::path::Path;
 use tokio::sync::watch;
 
-use crate::extract::{RebuildPolicy, Rebuilder, Source};
+use crate::extract::{RebuildPolicy, Rebuilder, Remade, Source};
 use crate::lake::error::LakeError;
-use crate::lake::layout::{DayKey, MerchantName};
+use crate::lake::layout::{DayKey, MerchantName, is_damaged, time_of};
+use crate::lake::record::Environment;
 use crate::lake::store::{DayFile, Lake, day_files};
 use crate::plan::{Action, PlannedDay, Range};
 use crate::result::RunResult;
@@ -39,53 +41,84 @@ pub struct RebuildPlan {
     pub merchant: MerchantName,
     /// What is done about each day of the range.
     pub days: Vec<PlannedDay>,
-    sources: BTreeMap<NaiveDate, (Source, Option<DayFile>)>,
+    remade: BTreeMap<NaiveDate, Remade>,
     proven: bool,
 }
 
-/// Plans a rebuild: two listings, and what the files of the range say of themselves.
+/// What a plan says of a lake.
+pub struct Plans {
+    /// By merchant.
+    pub merchants: Vec<RebuildPlan>,
+    /// Whose days the lake holds, where any file tells.
+    environment: Option<Environment>,
+}
+
+/// Plans a rebuild: three listings, and what the files of the range say of themselves.
 ///
 /// # Errors
-/// Where the lake cannot be read.
-pub async fn plan(lake: &Lake, config: &RebuildConfig) -> Result<Vec<RebuildPlan>, LakeError> {
+/// Where the lake cannot be read, or holds nothing of the merchant that is named.
+pub async fn plan(lake: &Lake, config: &RebuildConfig) -> Result<Plans, PlanError> {
     let stored = lake.days().await?;
-    let mut answers = lake.newest_answers().await?;
-    let known = stored.iter().map(|day| &day.key).chain(answers.keys());
-    let mut merchants: BTreeSet<MerchantName> = known.map(|key| key.merchant.clone()).collect();
-    if let Some(only) = &config.merchant {
-        merchants = BTreeSet::from([only.clone()]);
-    }
-    let mut plans = Vec::new();
-    for merchant in merchants {
-        let of_merchant: Vec<DayKey> = stored.iter().map(|day| &day.key).filter(|key| key.merchant == merchant).cloned().collect();
-        let wanted = of_merchant.iter().filter(|key| config.range.contains(key.pay_date)).cloned().collect();
-        let mut files = BTreeMap::new();
-        for (key, file) in day_files(lake, wanted).await {
-            match file {
-                Ok(Some(file)) => files.insert(key.pay_date, Ok(file)),
-                Ok(None) => None,
-                Err(LakeError::Record { reason, .. }) => files.insert(key.pay_date, Err(reason)),
-                Err(error) => return Err(error),
-            };
-        }
-        let mut plan = RebuildPlan { merchant, days: Vec::new(), sources: BTreeMap::new(), proven: false };
+    let (mut answers, mut history) = (lake.answers().await?, lake.history().await?);
+    let known: BTreeSet<MerchantName> = stored.iter().chain(answers.keys()).map(|key| key.merchant.clone()).collect();
+    let wanted = known.into_iter().filter(|merchant| config.merchant.as_ref().is_none_or(|only| only == merchant));
+    let mut plans = Plans { merchants: Vec::new(), environment: None };
+    for merchant in wanted {
+        let of_merchant: Vec<DayKey> = stored.iter().filter(|key| key.merchant == merchant).cloned().collect();
+        let in_range = of_merchant.iter().filter(|key| config.range.contains(key.pay_date)).cloned().collect();
+        let mut files: BTreeMap<DayKey, Result<DayFile, String>> = day_files(lake, in_range).await?.into_iter().collect();
+        let mut records = files.values().flatten().map(|file| &file.record);
+        plans.environment = plans.environment.or(records.clone().next().map(|record| record.environment));
+        let proven = records.any(|record| record.rows > 0) || any_rows(lake, &of_merchant).await?;
+        let mut plan = RebuildPlan { merchant, days: Vec::new(), remade: BTreeMap::new(), proven };
         for pay_date in config.range.days() {
-            let answer = answers.remove(&DayKey { pay_date, merchant: plan.merchant.clone() });
-            plan.add(pay_date, files.remove(&pay_date), answer);
+            let key = DayKey { pay_date, merchant: plan.merchant.clone() };
+            // the newest first
+            let kept = answers.remove(&key).map(|mut kept| {
+                kept.reverse();
+                kept
+            });
+            plan.add(&key, files.remove(&key), kept.unwrap_or_default(), history.remove(&key).unwrap_or_default());
         }
-        plan.proven = plan.sources.values().any(|(_, file)| file.as_ref().is_some_and(|file| file.record.rows > 0))
-            || (!plan.sources.is_empty() && any_rows(lake, &of_merchant).await?);
-        plans.push(plan);
+        plans.merchants.push(plan);
+    }
+    if let Some(merchant) = config.merchant.as_ref().filter(|_| plans.merchants.is_empty()) {
+        return Err(PlanError::Unknown(merchant.api_id()));
+    }
+    for key in stored.iter().rev() {
+        if plans.environment.is_some() {
+            break;
+        }
+        plans.environment = match lake.day(key).await {
+            Ok(file) => file.map(|file| file.record.environment),
+            Err(LakeError::Record { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
     }
     Ok(plans)
 }
 
 impl RebuildPlan {
-    fn add(&mut self, pay_date: NaiveDate, file: Option<Result<DayFile, String>>, answer: Option<Path>) {
-        let (source, reason) = match (answer, &file) {
-            (Some(at), _) => {
-                let reason = format!("from the answer {at}");
-                (Some(Source::Answer(at)), reason)
+    fn add(&mut self, key: &DayKey, file: Option<Result<DayFile, String>>, answers: Vec<Path>, history: Vec<Path>) {
+        let at = key.settlement();
+        let time = answers.first().and_then(time_of);
+        let replaced_later = history.iter().rev().find(|version| !is_damaged(version) && time_of(version) > time);
+        let (source, reason) = match (answers.first(), &file) {
+            (Some(newest), Some(Ok(file))) if time.is_some_and(|time| file.record.extracted_at > time) => match file.fit {
+                SchemaFit::Same => (None, format!("its file is of a later answer than {newest}, and of this version's schema")),
+                SchemaFit::Appended | SchemaFit::Widened => {
+                    (Some(Source::Table), "from its own file, into this version's schema".to_owned())
+                }
+                SchemaFit::Other => nothing(format!(
+                    "{at} has another schema and is of a later answer than {newest}, which alone was kept: fetch the day again into another --dest"
+                )),
+            },
+            (Some(newest), Some(Err(_)) | None) if let Some(later) = replaced_later => nothing(format!(
+                "{at} cannot be read, and {later} was of a later answer than {newest}, the newest that was kept: fetch the day again"
+            )),
+            (Some(newest), _) => {
+                let reason = format!("from the answer {newest}");
+                (Some(Source::Answers(answers)), reason)
             }
             (None, None) => (None, "neither the day nor an answer is in the lake".to_owned()),
             (None, Some(Ok(file))) => match file.fit {
@@ -93,16 +126,25 @@ impl RebuildPlan {
                 SchemaFit::Appended | SchemaFit::Widened => {
                     (Some(Source::Table), "from its own file, into this version's schema".to_owned())
                 }
-                SchemaFit::Other => (Some(Source::Table), "its schema is another, and no answer was kept".to_owned()),
+                SchemaFit::Other => nothing(format!(
+                    "{at} cannot be carried over into this version's schema, and no answer was kept: fetch the day again into another --dest"
+                )),
             },
-            (None, Some(Err(why))) => (Some(Source::Table), format!("no answer was kept, and its file cannot be read: {why}")),
+            (None, Some(Err(why))) => {
+                nothing(format!("{at} cannot be read ({why}), and no answer was kept: fetch the day again with backfill"))
+            }
         };
         let action = if source.is_some() { Action::Rebuild } else { Action::Skip };
-        self.days.push(PlannedDay { pay_date, action, reason });
+        self.days.push(PlannedDay { pay_date: key.pay_date, action, reason });
         if let Some(source) = source {
-            self.sources.insert(pay_date, (source, file.and_then(Result::ok)));
+            self.remade.insert(key.pay_date, Remade { source, stored: file.and_then(Result::ok), history });
         }
     }
+}
+
+fn nothing(why: String) -> (Option<Source>, String) {
+    let reason = format!("cannot be made again: {why}");
+    (Some(Source::Nothing(why)), reason)
 }
 
 /// Runs a rebuild to its end and gives the result.
@@ -111,7 +153,7 @@ pub async fn rebuild(lake: &Lake, config: &RebuildConfig, observer: &dyn Observe
     let planned = async {
         let plans = plan(lake, config).await?;
         let folder = lake.begin(&config.run_id)?;
-        Ok::<_, LakeError>((plans, folder))
+        Ok::<_, PlanError>((plans, folder))
     };
     let planned = tokio::select! {
         planned = planned => Some(planned),
@@ -121,18 +163,24 @@ pub async fn rebuild(lake: &Lake, config: &RebuildConfig, observer: &dyn Observe
     let mut ended = Ended::default();
     match planned {
         Some(Ok((plans, _folder))) => {
+            let environment = plans.environment.map_or_else(OnceLock::new, OnceLock::from);
+            let plans = plans.merchants;
             if plans.is_empty() {
                 tracing::warn!("the lake holds no merchant's days, and no answers");
             }
             let walk = Walk { concurrency: config.concurrency, observer, signals: signals.clone() };
-            observer.planned(plans.iter().map(|plan| plan.sources.len() as u64).sum());
-            for RebuildPlan { merchant, days, sources, proven } in plans {
-                let left = days.len() - sources.len();
+            observer.planned(plans.iter().map(|plan| plan.remade.len() as u64).sum());
+            for RebuildPlan { merchant, days, remade, proven } in plans {
+                let left = days.len() - remade.len();
                 if left > 0 {
-                    tracing::warn!(merchant_id = merchant.api_id(), days = left, "days of which no answer was kept are left as they are");
+                    tracing::warn!(
+                        merchant_id = merchant.api_id(),
+                        days = left,
+                        "days are left as they are: no answer was kept of them, or none as late as their file"
+                    );
                 }
                 let mut report = Report::new(&merchant.api_id(), Some(config.range));
-                let worker = Rebuilder::new(lake, merchant, config.run_id.clone(), config.policy.clone(), sources, proven);
+                let worker = Rebuilder::new(lake, merchant, config.run_id.clone(), config.policy.clone(), remade, (proven, &environment));
                 ended = ended.or(walk.days(&worker, &days, &mut report).await);
                 reports.push(report);
             }
@@ -142,7 +190,7 @@ pub async fn rebuild(lake: &Lake, config: &RebuildConfig, observer: &dyn Observe
             report.not_attempted();
             reports.push(report);
             if let Some(Err(error)) = unplanned {
-                ended = Ended::of(&PlanError::Lake(error), &config.dest);
+                ended = Ended::of(&error, &config.dest);
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::extract::{DayError, Extracted, Extractor, Landed, Policy, Undecided, 
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::record::Environment;
-use crate::lake::store::{DayFile, Lake, StoredDay, day_files};
+use crate::lake::store::{DayFile, Lake, day_files};
 use crate::plan::{Action, Mode, PlannedDay, Range, Stored, plan};
 use crate::result::{Dates, Failure, Kind, MerchantTally, Restated, RunResult, Stopped, Tally, judge};
 
@@ -94,6 +94,9 @@ pub enum PlanError {
     /// The daily job does not know where to begin.
     #[error("the lake holds no day of merchant {0} yet: say with --since which pay date to begin with")]
     Since(String),
+    /// A merchant that is named is not in the lake.
+    #[error("the lake holds nothing of merchant {0}: check --api-id")]
+    Unknown(String),
     /// A planned day's file has another schema.
     #[error("{0}")]
     Schema(String),
@@ -104,8 +107,19 @@ impl PlanError {
     #[must_use]
     pub fn stopped(&self) -> Stopped {
         match self {
-            Self::Environment { .. } | Self::Since(_) => Stopped::Settings,
+            Self::Environment { .. } | Self::Since(_) | Self::Unknown(_) => Stopped::Settings,
             Self::Lake(_) | Self::Schema(_) => Stopped::Lake,
+        }
+    }
+}
+
+impl PlanError {
+    /// In one line, with the lake's root where the lake is at fault.
+    #[must_use]
+    pub fn told(&self, dest: &str) -> String {
+        match self {
+            Self::Lake(error) => error.at(dest),
+            error => chain(error),
         }
     }
 }
@@ -128,13 +142,13 @@ pub async fn read_state(lake: Option<&Lake>, merchant: &MerchantName, config: &R
         Some(lake) => lake.days().await?,
         None => Vec::new(),
     };
-    let first = || days.iter().find(|day| day.key.merchant == *merchant).map(|day| day.key.pay_date);
+    let first = || days.iter().find(|key| key.merchant == *merchant).map(|key| key.pay_date);
     let from = config.from.or_else(first).ok_or_else(|| PlanError::Since(merchant.api_id()))?;
     let range = Range { from, to: config.to.max(from) };
     let mut state = LakeState { range, stored: BTreeMap::new(), unread: Vec::new(), proven: false };
     let Some(lake) = lake else { return Ok(state) };
     let mut wanted = Vec::new();
-    for StoredDay { key, .. } in &days {
+    for key in &days {
         if key.merchant != *merchant {
             continue;
         }
@@ -148,22 +162,20 @@ pub async fn read_state(lake: Option<&Lake>, merchant: &MerchantName, config: &R
         }
     }
     let mut witnessed = false;
-    for (key, file) in day_files(lake, wanted).await {
+    for (key, file) in day_files(lake, wanted).await? {
         let stored = match file {
-            Ok(Some(file)) => {
+            Ok(file) => {
                 admit(&key, &file, true, config.policy.environment)?;
                 witnessed = true;
                 state.proven |= file.record.rows > 0;
                 Stored::Record(Box::new(file.record))
             }
-            Ok(None) => continue,
-            Err(LakeError::Record { reason, .. }) => Stored::Unreadable(reason),
-            Err(error) => return Err(error.into()),
+            Err(reason) => Stored::Unreadable(reason),
         };
         state.stored.insert(key.pay_date, stored);
     }
     // where none of the planned days tells whose lake it is, any other day does
-    for StoredDay { key, .. } in days.iter().rev() {
+    for key in days.iter().rev() {
         if witnessed {
             break;
         }
@@ -210,12 +222,9 @@ pub(crate) async fn any_rows(lake: &Lake, days: &[DayKey]) -> Result<bool, LakeE
     const AT_ONCE: usize = 64;
     let newest_first: Vec<DayKey> = days.iter().rev().cloned().collect();
     for keys in newest_first.chunks(AT_ONCE) {
-        for (_, file) in day_files(lake, keys.to_vec()).await {
-            match file {
-                Ok(Some(file)) if file.record.rows > 0 => return Ok(true),
-                Ok(_) | Err(LakeError::Record { .. }) => {}
-                Err(error) => return Err(error),
-            }
+        let files = day_files(lake, keys.to_vec()).await?;
+        if files.iter().any(|(_, file)| file.as_ref().is_ok_and(|file| file.record.rows > 0)) {
+            return Ok(true);
         }
     }
     Ok(false)
@@ -287,11 +296,7 @@ pub(crate) struct Ended {
 impl Ended {
     /// An error that left all of the plan undone.
     pub(crate) fn of(error: &PlanError, dest: &str) -> Self {
-        let text = match error {
-            PlanError::Lake(error) => error.at(dest),
-            error => chain(error),
-        };
-        Self { stopped: Some(error.stopped()), error: Some(text) }
+        Self { stopped: Some(error.stopped()), error: Some(error.told(dest)) }
     }
 
     /// This, or where it is nothing the other.
@@ -395,7 +400,8 @@ impl Walk<'_> {
                 async move {
                     let pay_date = day.pay_date();
                     let publishing = AtomicBool::new(false);
-                    match within_grace(work.publisher().decide(*day, &publishing), &publishing, signals).await {
+                    let decided = Box::pin(work.publisher().decide(*day, &publishing));
+                    match within_grace(decided, &publishing, signals).await {
                         Some(Ok(landed)) => DayOutcome::Landed(Box::new(landed)),
                         Some(Err(error)) => DayOutcome::Failed(pay_date, error),
                         None => DayOutcome::NotAttempted(pay_date),

@@ -114,20 +114,16 @@ impl Scope {
 /// # Errors
 /// Where the lake cannot be read.
 pub async fn status(lake: &Lake, scope: &Scope, window: &SettleWindow) -> Result<Status, LakeError> {
-    let stored = lake.days().await?.into_iter().map(|day| day.key);
+    let stored: BTreeSet<DayKey> = lake.days().await?.into_iter().collect();
     let history = lake.history().await?;
     let mut status = Status { days: Vec::new(), counts: Counts::default() };
-    for (merchant, range, dates) in scope.of(stored) {
-        let keys = dates.iter().map(|pay_date| DayKey { pay_date: *pay_date, merchant: merchant.clone() }).collect();
-        let mut read: BTreeMap<NaiveDate, Result<DayRecord, String>> = BTreeMap::new();
-        for (key, file) in day_files(lake, keys).await {
-            match file {
-                Ok(Some(file)) => read.insert(key.pay_date, Ok(file.record)),
-                Ok(None) => None,
-                Err(LakeError::Record { reason, .. }) => read.insert(key.pay_date, Err(reason)),
-                Err(error) => return Err(error),
-            };
-        }
+    // a day of which only an earlier version is left is missing
+    let known: Vec<DayKey> = stored.iter().chain(history.keys()).cloned().collect();
+    for (merchant, range, dates) in scope.of(known) {
+        let keys = dates.iter().map(|pay_date| DayKey { pay_date: *pay_date, merchant: merchant.clone() });
+        let files = day_files(lake, keys.filter(|key| stored.contains(key)).collect()).await?;
+        let mut read: BTreeMap<NaiveDate, Result<DayRecord, String>> =
+            files.into_iter().map(|(key, file)| (key.pay_date, file.map(|file| file.record))).collect();
         let merchant_id = merchant.api_id();
         for pay_date in range.into_iter().flat_map(Range::days) {
             let key = DayKey { pay_date, merchant: merchant.clone() };

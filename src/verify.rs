@@ -1,5 +1,7 @@
 //! Reads every file of a lake back and holds it against its record. Changes nothing.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
@@ -7,6 +9,7 @@ use serde::Serialize;
 
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, is_damaged};
+use crate::lake::record::Environment;
 use crate::lake::store::Lake;
 use crate::plan::Range;
 use crate::status::Scope;
@@ -39,31 +42,39 @@ pub struct Verified {
 pub async fn verify(lake: &Lake, scope: &Scope) -> Result<Verified, LakeError> {
     /// Files at once: what S3 takes to answer is waited for together; a file is held on disk, not in memory.
     const AT_ONCE: usize = 16;
-    let stored = lake.days().await?.into_iter().map(|day| day.key);
+    let stored: BTreeSet<DayKey> = lake.days().await?.into_iter().collect();
     let mut history = lake.history().await?;
     let mut verified = Verified::default();
-    for (merchant, range, dates) in scope.of(stored) {
-        let key = |pay_date| DayKey { pay_date, merchant: merchant.clone() };
+    let mut environment: Option<(Environment, Path)> = None;
+    // a day of which only an earlier version is left is missing, too
+    let known: Vec<DayKey> = stored.iter().chain(history.keys()).cloned().collect();
+    for (merchant, range, _) in scope.of(known) {
         let mut files: Vec<(DayKey, Path)> = Vec::new();
         let mut found: Vec<Difference> = Vec::new();
         for pay_date in range.into_iter().flat_map(Range::days) {
-            let key = key(pay_date);
+            let key = DayKey { pay_date, merchant: merchant.clone() };
             let kept = history.remove(&key).unwrap_or_default();
             files.extend(kept.into_iter().filter(|at| !is_damaged(at)).map(|at| (key.clone(), at)));
             let at = key.settlement();
-            if dates.contains(&pay_date) {
+            if stored.contains(&key) {
                 files.push((key, at));
             } else {
                 found.extend(differences(pay_date, &at, vec!["it is missing".into()]));
             }
         }
         verified.checked += files.len() as u64;
-        let wrong: Vec<Difference> = futures::stream::iter(files)
-            .map(async |(key, at)| Ok::<_, LakeError>(differences(key.pay_date, &at, lake.audit(&key, &at).await?)))
-            .buffer_unordered(AT_ONCE)
-            .try_concat()
-            .await?;
-        found.extend(wrong);
+        let mut audited = futures::stream::iter(files)
+            .map(async |(key, at)| Ok::<_, LakeError>((key.pay_date, lake.audit(&key, &at).await?, at)))
+            .buffered(AT_ONCE);
+        while let Some((pay_date, audit, at)) = audited.try_next().await? {
+            found.extend(differences(pay_date, &at, audit.found));
+            let Some(record) = audit.record else { continue };
+            let (first, witness) = environment.get_or_insert_with(|| (record.environment, at.clone()));
+            if *first != record.environment {
+                let what = format!("it is the {} API's day, and {witness} the {first} one's: a lake holds one", record.environment);
+                found.extend(differences(pay_date, &at, vec![what]));
+            }
+        }
         found.sort_by(|a, b| (a.pay_date, &a.path).cmp(&(b.pay_date, &b.path)));
         verified.differences.append(&mut found);
     }

@@ -254,6 +254,25 @@ fn a_damaged_file_is_fetched_again_and_kept_as_evidence() {
 }
 
 #[test]
+fn a_flipped_bit_is_mended_by_asking_again_though_the_record_reads() {
+    for (second, restated) in [(answer(&[row("20240105", &[])]), false), (answer(&[row("20240105", &[("FEE", "231")])]), true)] {
+        let api = in_turn(vec![answer(&[row("20240105", &[])]), second]);
+        let lake = tempfile::tempdir().unwrap();
+        finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+        let mut bytes = std::fs::read(day_file(lake.path(), DAY)).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(day_file(lake.path(), DAY), &bytes).unwrap();
+        let ran = again(&api, lake.path()).exits(0);
+        assert_eq!(ran.result()["dates"]["published"], 1, "{restated}: {ran:?}");
+        assert!(ran.stderr.contains("replacing a damaged file"), "{ran:?}");
+        let history: Vec<String> = files(lake.path()).into_iter().filter(|file| file.starts_with("history/")).collect();
+        assert!(history.len() == 1 && history[0].ends_with("-00000000.parquet"), "{history:?}");
+        assert_eq!(std::fs::read(lake.path().join(&history[0])).unwrap(), bytes);
+        finish(binary().args(["verify", "--dest"]).arg(lake.path())).exits(0);
+    }
+}
+
+#[test]
 fn a_dry_run_touches_nothing() {
     let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
     let dest = lake.path().join("not there");

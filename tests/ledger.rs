@@ -102,6 +102,38 @@ fn an_untouched_lake_verifies() {
 }
 
 #[test]
+fn a_lost_table_is_found_where_history_is_left() {
+    let lake = lake();
+    std::fs::remove_dir_all(lake.path().join("settlements")).unwrap();
+    assert_eq!(verify(lake.path(), &[], 5)["differences"][0]["what"], "it is missing");
+    assert_eq!(status(lake.path(), &["--require-complete"], 3)["counts"]["missing"], 1);
+}
+
+#[test]
+fn a_lake_of_two_environments_is_found() {
+    let (ours, other) = (lake(), tempfile::tempdir().unwrap());
+    run(&[
+        "backfill",
+        "--env",
+        "simulator",
+        "--api-id",
+        "m1",
+        "--from",
+        "2024-01-09",
+        "--to",
+        "2024-01-09",
+        "--dest",
+        other.path().to_str().unwrap(),
+    ])
+    .exits(0);
+    let theirs = day_file(ours.path(), "2024-01-09");
+    std::fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+    std::fs::copy(day_file(other.path(), "2024-01-09"), theirs).unwrap();
+    let found = verify(ours.path(), &[], 5);
+    assert!(found["differences"][0]["what"].as_str().unwrap().contains("simulator"), "{found}");
+}
+
+#[test]
 fn a_replaced_version_is_verified_too() {
     let lake = lake();
     let kept = files(lake.path()).into_iter().find(|file| file.starts_with("history/")).unwrap();

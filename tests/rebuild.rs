@@ -17,7 +17,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 use support::api::{Api, Reply, Request, answer, row};
 use support::lake::{day_file, files, record, rows};
-use support::{Ran, backfill, binary, finish};
+use support::{KEY, Ran, backfill, binary, finish};
 
 const DAY: &str = "2024-01-05";
 
@@ -127,11 +127,89 @@ fn a_day_that_was_refused_is_refused_again_or_made_as_told() {
 #[test]
 fn an_empty_answer_is_guarded_here_too() {
     let lake = kept(vec![answer(&[row("20240105", &[])]), r#"{"RESULTCODE":"E008"}"#.into()]);
-    rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard");
+    let ran = rebuild(lake.path(), (DAY, DAY), &[]).exits(0);
+    assert!(ran.result()["dates"]["unchanged"] == 1 && ran.stderr.contains("was passed over"), "{ran:?}");
     assert_eq!(rows(&day_file(lake.path(), DAY)).len(), 1);
     let result = rebuild(lake.path(), (DAY, DAY), &["--allow-empty-replacement"]).exits(0).result();
     assert_eq!(result["restated"][0]["removed"], 1);
     verified(lake.path());
+}
+
+#[test]
+fn a_refused_empty_answer_does_not_stand_for_a_lost_day() {
+    let lake = kept(vec![answer(&[row("20240105", &[])]), r#"{"RESULTCODE":"E008"}"#.into()]);
+    std::fs::remove_file(day_file(lake.path(), DAY)).unwrap();
+    assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard").contains("--allow-empty-replacement"));
+    assert!(!day_file(lake.path(), DAY).exists());
+    rebuild(lake.path(), (DAY, DAY), &["--allow-empty-replacement"]).exits(0);
+    assert_eq!(rows(&day_file(lake.path(), DAY)).len(), 0);
+}
+
+#[test]
+fn a_damaged_file_is_made_again_and_kept_as_evidence() {
+    for at in [8, 300, 1500] {
+        let lake = kept(vec![answer(&[row("20240105", &[])])]);
+        let path = day_file(lake.path(), DAY);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let ran = rebuild(lake.path(), (DAY, DAY), &[]).exits(0);
+        assert_eq!(ran.result()["dates"]["published"], 1, "{ran:?}");
+        assert!(ran.stderr.contains("damaged"), "{ran:?}");
+        let history = below(lake.path(), "history/");
+        assert!(history.len() == 1 && history[0].to_str().unwrap().ends_with("-00000000.parquet"), "{history:?}");
+        assert_eq!(std::fs::read(&history[0]).unwrap(), bytes);
+        verified(lake.path());
+    }
+}
+
+#[test]
+fn an_answer_older_than_a_version_in_history_does_not_stand_for_a_lost_day() {
+    let fee = |fee: &str| answer(&[row("20240105", &[("FEE", fee)])]);
+    let lake = kept(vec![fee("230")]);
+    let unkept = in_turn(vec![fee("231"), fee("232")]);
+    for _ in 0..2 {
+        finish(backfill(&unkept, lake.path(), (DAY, DAY)).args(["--refetch", "all"])).exits(0);
+    }
+    std::fs::remove_file(day_file(lake.path(), DAY)).unwrap();
+    assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard").contains("later answer"));
+}
+
+#[test]
+fn an_error_code_is_no_failure_of_the_api() {
+    let (api, lake) = (Api::answering(r#"{"RESULTCODE":"E999"}"#), tempfile::tempdir().unwrap());
+    finish(backfill(&api, lake.path(), (DAY, "2024-01-12")).args(["--keep-raw", "--empty-code", "E999"])).exits(0);
+    let ran = rebuild(lake.path(), (DAY, "2024-01-12"), &[]).exits(5);
+    let result = ran.result();
+    assert_eq!((&result["dates"]["failed"], &result["failures"][0]["kind"]), (&8.into(), &"contract".into()), "{ran:?}");
+    assert!(ran.stderr.contains("--empty-code"));
+    assert_eq!(rebuild(lake.path(), (DAY, "2024-01-12"), &["--empty-code", "E999"]).exits(0).result()["dates"]["unchanged"], 8);
+}
+
+#[test]
+fn answers_of_another_environment_are_refused() {
+    let lake = tempfile::tempdir().unwrap();
+    let mut command = binary();
+    command.args(["backfill", "--env", "simulator", "--api-id", "m1", "--keep-raw", "--from", DAY, "--to", DAY, "--dest"]).arg(lake.path());
+    finish(&mut command).exits(0);
+    std::fs::remove_dir_all(lake.path().join("settlements")).unwrap();
+    finish(&mut backfill(&Api::new(one_row), lake.path(), ("2024-01-06", "2024-01-06"))).exits(0);
+    let ran = rebuild(lake.path(), (DAY, DAY), &[]).exits(5);
+    assert!(ran.failure("guard").contains("simulator") && !day_file(lake.path(), DAY).exists(), "{ran:?}");
+}
+
+#[test]
+fn an_answer_that_repeats_a_secret_is_not_kept() {
+    let api = Api::new(|request| {
+        let token = &request.headers["token"];
+        let body = format!(r#"{{"RESULTCODE":"0000","DATA":[{}],"RESULTMSG":"{KEY} {token}"}}"#, row(request.date(), &[]));
+        Reply::json(body)
+    });
+    let lake = tempfile::tempdir().unwrap();
+    let ran = finish(backfill(&api, lake.path(), (DAY, DAY)).arg("--keep-raw")).exits(0);
+    assert!(ran.stderr.contains("was not kept"), "{ran:?}");
+    assert_eq!(files(lake.path()), [format!("settlements/pay_date={DAY}/m1.parquet")]);
+    assert!(record(&day_file(lake.path(), DAY)).get("raw").is_none());
 }
 
 #[test]
@@ -140,8 +218,8 @@ fn an_older_answer_never_replaces_a_later_day() {
     let later = Api::answering(answer(&[row("20240105", &[("FEE", "231")])]));
     finish(backfill(&later, lake.path(), (DAY, DAY)).args(["--refetch", "all"])).exits(0);
     let ran = rebuild(lake.path(), (DAY, DAY), &[]).exits(0);
-    assert_eq!(ran.result()["dates"]["unchanged"], 1);
-    assert!(ran.stderr.contains("later answer"), "{ran:?}");
+    assert_eq!(ran.result()["dates"]["skipped"], 1);
+    assert!(ran.stderr.contains("none as late"), "{ran:?}");
     assert_eq!(rows(&day_file(lake.path(), DAY))[0]["fee"], "231.00");
 }
 
@@ -208,6 +286,7 @@ fn a_lake_that_is_not_there_and_one_that_holds_nothing() {
     assert!(!lake.path().join("no").exists());
     assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(0).stderr.contains("holds no"));
     rebuild(lake.path(), (DAY, "2024-01-04"), &[]).exits(2);
+    assert!(rebuild(lake.path(), (DAY, DAY), &["--api-id", "m9"]).exits(2).stderr.contains("m9"));
 }
 
 /// Writes a day's file as a version with other columns would have: `drop` left out, and the

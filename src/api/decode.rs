@@ -3,13 +3,15 @@
 //! Runs on a blocking thread; the network feeds it through [`BodyReader`].
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Buf as _, Bytes};
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 use flate2::bufread::MultiGzDecoder;
 use tokio::sync::mpsc;
 
-use super::error::ApiError;
+use super::error::{ApiError, Redactor};
 
 /// What a body sends: chunks, then one end or one failure. A channel that closes without either
 /// belongs to a fetch that was dropped.
@@ -111,6 +113,33 @@ pub(crate) struct TextReader {
     /// Met behind text that is still to be handed out.
     failed: Option<ApiError>,
     ended: bool,
+    watch: Option<Watch>,
+}
+
+/// Looks out for secrets in the text as it passes.
+struct Watch {
+    secrets: Redactor,
+    seen: Arc<AtomicBool>,
+    /// The end of what passed: a secret may lie across two blocks.
+    tail: String,
+}
+
+impl Watch {
+    fn look(&mut self, text: &str) {
+        let reach = |text: &str, bytes: usize| text.floor_char_boundary(bytes.min(text.len()));
+        let longest = self.secrets.longest();
+        self.tail.push_str(&text[..reach(text, longest)]);
+        if self.secrets.finds(text) || self.secrets.finds(&self.tail) {
+            self.seen.store(true, Ordering::Relaxed);
+        }
+        if text.len() >= longest {
+            self.tail.clear();
+            self.tail.push_str(&text[reach(text, text.len() - longest)..]);
+        } else {
+            let from = reach(&self.tail, self.tail.len().saturating_sub(longest));
+            self.tail.drain(..from);
+        }
+    }
 }
 
 impl TextReader {
@@ -136,7 +165,15 @@ impl TextReader {
             partial: Vec::new(),
             failed: None,
             ended: false,
+            watch: None,
         })
+    }
+
+    /// The same, with a flag that tells whether a secret has passed.
+    pub(crate) fn watching(mut self, secrets: Redactor) -> (Self, Arc<AtomicBool>) {
+        let seen = Arc::new(AtomicBool::new(false));
+        self.watch = Some(Watch { secrets, seen: Arc::clone(&seen), tail: String::new() });
+        (self, seen)
     }
 
     /// Bytes read so far, decompressed.
@@ -163,11 +200,15 @@ impl TextReader {
             return Err(ApiError::TooLarge(self.limit >> 20));
         }
         self.ended = length == 0;
+        let begin = out.len();
         let valid = if self.charset.0 == UTF_8 {
             append_utf8(block, &mut self.partial, &mut self.begun, out)
         } else {
             append_decoded(&mut self.decoder, block, self.ended, out)
         };
+        if let Some(watch) = &mut self.watch {
+            watch.look(&out[begin..]);
+        }
         self.source.consume(length);
         if let Err(at) = valid {
             self.failed = Some(if self.ended {

@@ -56,7 +56,18 @@ pub(crate) fn read<E>(
     empty_codes: &[String],
     receive: impl FnMut(u64, &WireRow<'_>) -> Result<(), E>,
 ) -> Result<Answer, ReadError<E>> {
-    let mut reader = Reader { text, have: String::new(), order: FieldOrder::default(), at: 0, keep: None, before: 0, ended: false, empty_codes, receive, rows: 0 };
+    let mut reader = Reader {
+        text,
+        have: String::new(),
+        order: FieldOrder::default(),
+        at: 0,
+        keep: None,
+        before: 0,
+        ended: false,
+        empty_codes,
+        receive,
+        rows: 0,
+    };
     reader.answer()
 }
 

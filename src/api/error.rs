@@ -159,6 +159,7 @@ const SHOWN: usize = 160;
 /// Makes the API's own words fit to be shown: without the secrets it may repeat, and short.
 ///
 /// Knows each secret as it is and as JSON writes it, with `/` escaped, which PHP does, or not.
+#[derive(Clone)]
 pub(crate) struct Redactor(Vec<SecretString>);
 
 impl Redactor {
@@ -173,6 +174,16 @@ impl Redactor {
         }
         forms.retain(|form| !form.expose_secret().is_empty());
         Self(forms)
+    }
+
+    /// Whether a secret stands in `text`.
+    pub(crate) fn finds(&self, text: &str) -> bool {
+        self.0.iter().any(|secret| memchr::memmem::find(text.as_bytes(), secret.expose_secret().as_bytes()).is_some())
+    }
+
+    /// The length of the longest secret, in bytes.
+    pub(crate) fn longest(&self) -> usize {
+        self.0.iter().map(|secret| secret.expose_secret().len()).max().unwrap_or_default()
     }
 
     /// `text` without the secrets, cut to a readable length.

@@ -93,7 +93,7 @@ impl FetchArgs {
                     let plan = [(session.client.api_id().to_owned(), state.plan(config.mode))];
                     output::plan((command, &shown), &plan, &self.output)
                 }
-                Err(error) => failed(error.stopped(), chain(&error)),
+                Err(error) => failed(error.stopped(), error.told(&shown)),
             };
         };
         let progress = Progress::new(global.quiet);

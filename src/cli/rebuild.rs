@@ -50,20 +50,20 @@ impl RebuildArgs {
             Ok(settings) => settings,
             Err(error) => return output::refused("rebuild", shown_range, self.lake.dest.as_deref(), &error, &self.output),
         };
-        let failed = |message| {
-            output::result(&RunResult::not_begun("rebuild", shown_range, Some(&config.dest), Stopped::Lake, message), &self.output)
+        let failed = |stopped, message| {
+            output::result(&RunResult::not_begun("rebuild", shown_range, Some(&config.dest), stopped, message), &self.output)
         };
         let lake = match Lake::open_existing(&dest) {
             Ok(lake) => lake,
-            Err(error) => return failed(chain(&error)),
+            Err(error) => return failed(Stopped::Lake, chain(&error)),
         };
         if self.dry_run {
             return match plan(&lake, &config).await {
                 Ok(plans) => {
-                    let plans: Vec<_> = plans.into_iter().map(|plan| (plan.merchant.api_id(), plan.days)).collect();
+                    let plans: Vec<_> = plans.merchants.into_iter().map(|plan| (plan.merchant.api_id(), plan.days)).collect();
                     output::plan(("rebuild", &config.dest), &plans, &self.output)
                 }
-                Err(error) => failed(error.at(&config.dest)),
+                Err(error) => failed(error.stopped(), error.told(&config.dest)),
             };
         }
         let progress = Progress::new(global.quiet);
@@ -74,13 +74,17 @@ impl RebuildArgs {
 
     fn config(&self, range: Range, global: &GlobalArgs) -> Result<(RebuildConfig, Destination), ConfigError> {
         self.output.check()?;
-        let flags = RawSettings { dest: self.lake.dest.clone(), ..self.run.over(self.answers.over(RawSettings::default())) };
+        let flags = RawSettings {
+            dest: self.lake.dest.clone(),
+            api_id: self.api_id.clone(),
+            ..self.run.over(self.answers.over(RawSettings::default()))
+        };
         let raw = flags.over_file(global.config.as_deref())?;
         let dest = config::destination(&raw)?;
         let config = RebuildConfig {
             run_id: Uuid::now_v7().to_string(),
             dest: dest.to_string(),
-            merchant: self.api_id.as_deref().filter(|id| !id.is_empty()).map(MerchantName::new).transpose()?,
+            merchant: raw.api_id.as_deref().map(MerchantName::new).transpose()?,
             range,
             concurrency: config::concurrency(&raw)?,
             policy: RebuildPolicy {

@@ -27,13 +27,16 @@ pub(super) struct ScopeArgs {
 }
 
 impl ScopeArgs {
-    fn scope(&self) -> Result<Scope, ConfigError> {
+    fn scope(&self, raw: &RawSettings) -> Result<Scope, ConfigError> {
         let day = |flag, text: &Option<String>| text.as_deref().map(|text| config::pay_date(flag, text)).transpose();
         if let (Some(from), Some(to)) = (&self.from, &self.to) {
             config::range(from, to)?;
         }
-        let api_id = self.api_id.as_deref().filter(|id| !id.is_empty());
-        Ok(Scope { merchant: api_id.map(MerchantName::new).transpose()?, from: day("--from", &self.from)?, to: day("--to", &self.to)? })
+        Ok(Scope {
+            merchant: raw.api_id.as_deref().map(MerchantName::new).transpose()?,
+            from: day("--from", &self.from)?,
+            to: day("--to", &self.to)?,
+        })
     }
 }
 
@@ -57,7 +60,7 @@ pub(super) async fn read_lake<T>(
 }
 
 fn settings(lake: &LakeArgs, scope: &ScopeArgs, global: &GlobalArgs) -> Result<(Destination, Scope), ConfigError> {
-    let flags = RawSettings { dest: lake.dest.clone(), ..RawSettings::default() };
+    let flags = RawSettings { dest: lake.dest.clone(), api_id: scope.api_id.clone(), ..RawSettings::default() };
     let raw = flags.over_file(global.config.as_deref())?;
-    Ok((config::destination(&raw)?, scope.scope()?))
+    Ok((config::destination(&raw)?, scope.scope(&raw)?))
 }

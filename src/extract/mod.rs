@@ -32,7 +32,7 @@ pub(crate) use publish::{Publisher, may_stand_beside, other_schema};
 pub use read::lookup;
 use read::{Encoded, RawSink, ReadJob, Trouble};
 pub use rebuild::RebuildPolicy;
-pub(crate) use rebuild::{Rebuilder, Source};
+pub(crate) use rebuild::{Rebuilder, Remade, Source};
 
 /// What is done about a row that cannot be read, or is another day's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
@@ -196,7 +196,10 @@ impl<'a> Extractor<'a> {
             let raw = raw.map(|(name, header, chunks)| RawSink::new(name, &header, StagingWriter::new(chunks))).transpose()?;
             let body = BodyReader::new(events, raw.as_ref().map(RawSink::tee));
             let text = TextReader::new(body, charset, limit)?;
-            job.run(text, || raw.map(RawSink::finish).transpose(), out)
+            let Some(raw) = raw else { return job.run(text, || Ok(None), out) };
+            let (text, secret_seen) = text.watching(job.redactor.clone());
+            let evidence = || raw.finish().map(|evidence| Some(evidence).filter(|_| !secret_seen.load(Ordering::Relaxed)));
+            job.run(text, evidence, out)
         });
         let ((), read, raw) = tokio::join!(answer.body.pump(body), read, OptionFuture::from(raw_staged));
         match (read, raw.transpose()) {
@@ -241,12 +244,15 @@ impl Work for Extractor<'_> {
             .await
             .map_err(day_error)?;
         self.warn_of_unknowns(&day.encoded);
-        // before anything is published that refers to it
-        if let Some(mut raw) = raw
-            && let Err(error) = raw.publish(&Over::Whatever).await
-        {
-            day.staged.discard().await;
-            return Err(storage(&error));
+        if let Some(mut raw) = raw {
+            if day.encoded.record.raw.is_none() {
+                tracing::warn!(%pay_date, "the answer repeats the key or a token, and was not kept");
+                raw.discard().await;
+            } else if let Err(error) = raw.publish(&Over::Whatever).await {
+                // nothing is published that refers to what is not there
+                day.staged.discard().await;
+                return Err(storage(&error));
+            }
         }
         self.publisher.land(day, attempts.max(1), publishing).await
     }

@@ -3,9 +3,11 @@
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use object_store::path::Path;
+use parquet::errors::ParquetError;
 use tokio::sync::mpsc;
 
 use crate::api::client::Cause;
@@ -15,7 +17,7 @@ use crate::lake::file::{read_end, read_rows};
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::record::{DayRecord, OpenReason, State};
 use crate::lake::staging::{Over, Published, Staged, StagingWriter};
-use crate::lake::store::{DayFile, Kept, Lake};
+use crate::lake::store::{DayFile, Fetched, Kept, Lake};
 use crate::lake::writer::DayWriter;
 use crate::result::{Kind, Restated};
 use crate::settlement::columns::{SchemaFit, amounts, fingerprint};
@@ -26,8 +28,11 @@ use crate::settlement::values::format_decimal;
 use super::read::{Encoded, Trouble};
 use super::{BadRows, DayError, Extracted, Landed, ReadDay, Undecided, storage};
 
-/// How often a day is tried again that other runs replace at the same time.
-const ROUNDS: usize = 10;
+/// How often a day is tried again that other runs replace at the same time, with longer and longer pauses.
+const ROUNDS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(50);
+/// Refusals of one and the same version after which the condition is left out.
+const FUTILE: u32 = 4;
 
 /// Puts days of one merchant into the lake, for one run.
 pub(crate) struct Publisher<'a> {
@@ -164,6 +169,7 @@ impl Publisher<'_> {
                 staged.discard().await;
                 // the figures of what is in the lake, whichever answer it came from
                 landed.rows = stored.rows;
+                landed.rejected_rows = stored.rejected_rows;
                 landed.sums = sums(&stored);
                 Ok(landed)
             }
@@ -177,30 +183,56 @@ impl Publisher<'_> {
     /// Publishes a staged day over what the lake holds, as often as another run changes that meanwhile.
     async fn replace(&self, record: &DayRecord, staged: &mut Staged, publishing: &AtomicBool) -> Result<Replaced, DayError> {
         let key = self.key(record.pay_date);
-        let _lock = self.lake.lock(&key).await.map_err(|error| storage(&error))?;
+        let lock = self.lake.lock(&key).await.map_err(|error| storage(&error))?;
         let mut earlier = None;
-        let mut refused = None;
-        for _ in 0..ROUNDS {
+        let mut refused: Option<(Over, u32)> = None;
+        let mut done = false;
+        for round in 0..ROUNDS {
+            if round > 0 {
+                tokio::time::sleep(PAUSE * round).await;
+            }
             let over = match self.admit(&key, record).await? {
                 Admission::Publish(over, version) => {
                     earlier = version;
                     over
                 }
-                // it was stored, and only the word of it was lost
-                Admission::AsStored(stored) if stored.seal == record.seal => return self.report(&key, earlier, record).await,
                 Admission::AsStored(stored) => return Ok(Replaced::AsStored(stored)),
                 Admission::Changed => continue,
+                Admission::IsStored => {
+                    done = true;
+                    break;
+                }
             };
-            // a server that refuses the very version it names knows no such condition
-            let over = if refused.as_ref() == Some(&over) { Over::Whatever } else { over };
+            let before = refused.as_ref().filter(|(before, _)| *before == over).map_or(0, |(_, times)| *times);
+            // a server that again and again refuses the very version it names knows no such condition
+            let condition = if before >= FUTILE && matches!(over, Over::Version(_)) { &Over::Whatever } else { &over };
             publishing.store(true, Ordering::Relaxed);
-            match staged.publish(&over).await.map_err(|error| storage(&error))? {
-                Published::Done => return self.report(&key, earlier, record).await,
-                Published::Changed => refused = Some(over),
+            match staged.publish(condition).await.map_err(|error| storage(&error))? {
+                Published::Done => {
+                    done = true;
+                    break;
+                }
+                Published::Changed => refused = Some((over, before + 1)),
             }
         }
-        let message = format!("other runs replaced the day {ROUNDS} times while this one tried to; run again when they are done");
-        Err(DayError { kind: Kind::Storage, message, attempts: 1 })
+        if !done {
+            let message = format!("other runs changed the day {ROUNDS} times while this one tried to; run again when they are done");
+            return Err(DayError { kind: Kind::Storage, message, attempts: 1 });
+        }
+        let Some(Earlier { stored, at, file }) = earlier.map(|earlier| *earlier) else { return Ok(Replaced::Now(None)) };
+        if stored.fit == SchemaFit::Other {
+            tracing::info!(pay_date = %key.pay_date, before = %at, "written anew with this version's schema");
+            return Ok(Replaced::Now(None));
+        }
+        let untold = |error: LakeError| DayError {
+            message: format!("the day was published, but how it differs from {at} cannot be told: {}", chain(&error)),
+            ..storage(&error)
+        };
+        let now = self.published(&key, record).await.map_err(untold)?;
+        // what is compared is open by now, and a comparison may take its time
+        drop(lock);
+        let changes = changes(&key, (&stored.record, file), (record, now)).await.map_err(untold)?;
+        Ok(Replaced::Now(restated(&stored.record, record, changes, &at)))
     }
 
     /// Says whether a day may take the place of what the lake holds now, and keeps the version that
@@ -209,34 +241,44 @@ impl Publisher<'_> {
         let stored = match self.lake.day(key).await {
             Ok(None) => return Ok(Admission::Publish(Over::Nothing, None)),
             Ok(Some(stored)) => stored,
-            Err(error @ LakeError::Record { .. }) => {
-                return match self.lake.keep_version(key, None, &self.run_id).await.map_err(|error| storage(&error))? {
-                    Kept::At { at, version, .. } => {
-                        tracing::warn!(pay_date = %key.pay_date, kept = %at, error = chain(&error), "replacing a file that cannot be read");
-                        Ok(Admission::Publish(Over::Version(version), None))
-                    }
-                    Kept::Changed => Ok(Admission::Changed),
-                };
-            }
+            Err(LakeError::Record { .. }) => return self.keep(key, None).await,
             Err(error) => return Err(storage(&error)),
         };
+        if stored.record.seal == record.seal {
+            // it was stored, and only the word of it was lost
+            return Ok(Admission::IsStored);
+        }
         let same = stored.fit == SchemaFit::Same && stored.record.digest == record.digest;
-        let over = Over::Version(stored.version.clone());
         if stored.record.extracted_at > record.extracted_at {
             if !same {
                 tracing::warn!(pay_date = %key.pay_date, stored = %stored.record.extracted_at, "the lake holds a later answer, which stays");
             }
             return Ok(Admission::AsStored(Box::new(stored.record)));
         }
-        if same {
-            let anew = record.supersedes(&stored.record);
-            return Ok(if anew { Admission::Publish(over, None) } else { Admission::AsStored(Box::new(stored.record)) });
+        if !same {
+            self.guard(key, &stored, record)?;
+            return self.keep(key, Some(stored)).await;
         }
-        self.guard(key, &stored, record)?;
-        match self.lake.keep_version(key, Some(&stored), &self.run_id).await.map_err(|error| storage(&error))? {
-            Kept::At { at, file, version } => Ok(Admission::Publish(Over::Version(version), Some(Box::new(Earlier { stored, at, file })))),
-            Kept::Changed => Ok(Admission::Changed),
+        if record.supersedes(&stored.record) {
+            return Ok(Admission::Publish(Over::Version(stored.version), None));
         }
+        // a record that says the same of a file that is damaged is no reason to leave the day so
+        if self.lake.is_whole(key, &stored).await.map_err(|error| storage(&error))? {
+            Ok(Admission::AsStored(Box::new(stored.record)))
+        } else {
+            self.keep(key, Some(stored)).await
+        }
+    }
+
+    /// Keeps the version that is about to be replaced.
+    async fn keep(&self, key: &DayKey, stored: Option<DayFile>) -> Result<Admission, DayError> {
+        let kept = self.lake.keep_version(key, stored.as_ref(), &self.run_id).await.map_err(|error| storage(&error))?;
+        let Kept::At { at, file, version, damaged } = kept else { return Ok(Admission::Changed) };
+        if let Some(why) = &damaged {
+            tracing::warn!(pay_date = %key.pay_date, kept = %at, "replacing a damaged file: {why}");
+        }
+        let earlier = stored.filter(|_| damaged.is_none()).map(|stored| Box::new(Earlier { stored, at, file }));
+        Ok(Admission::Publish(Over::Version(version), earlier))
     }
 
     /// Protects a stored day from an answer that should not replace it unasked.
@@ -254,64 +296,10 @@ impl Publisher<'_> {
         Ok(())
     }
 
-    /// Says what a published day changed of the version that it replaced.
-    async fn report(&self, key: &DayKey, earlier: Option<Box<Earlier>>, record: &DayRecord) -> Result<Replaced, DayError> {
-        let Some(earlier) = earlier else { return Ok(Replaced::Now(None)) };
-        let Earlier { stored, at, file } = *earlier;
-        if stored.fit == SchemaFit::Other {
-            tracing::info!(pay_date = %key.pay_date, before = %at, "written anew with this version's schema");
-            return Ok(Replaced::Now(None));
-        }
-        let changes = self.changes(key, &stored.record, file, record).await.map_err(|error| DayError {
-            message: format!("the day was published, but how it differs from {at} cannot be told: {}", chain(&error)),
-            ..storage(&error)
-        })?;
-        if changes == Changes::default() {
-            return Ok(Replaced::Now(None));
-        }
-        let Changes { added, removed, changed } = changes;
-        tracing::warn!(pay_date = %key.pay_date, added, removed, changed, before = %at, "restated");
-        let delta = amounts()
-            .map(|(_, column)| column.name)
-            .zip(sums(record).into_iter().zip(sums(&stored.record)).map(|(now, before)| now - before))
-            .filter(|(_, change)| *change != 0)
-            .map(|(column, change)| (column.to_owned(), format_decimal(change, 2).into()))
-            .collect();
-        Ok(Replaced::Now(Some(Restated {
-            merchant_id: record.merchant_id.clone(),
-            pay_date: record.pay_date,
-            rows_before: stored.record.rows,
-            rows_after: record.rows,
-            added,
-            removed,
-            changed,
-            delta,
-        })))
-    }
-
-    /// What changed from `before` to the version just published.
-    async fn changes(&self, key: &DayKey, stored: &DayRecord, before: File, record: &DayRecord) -> Result<Changes, LakeError> {
-        let after = self.published(key, record).await?;
-        let mut diff = Diff::with_rows(stored.rows, record.rows);
-        let read = tokio::task::spawn_blocking(move || {
-            read_rows(before, |batch| {
-                diff.before(batch);
-                Ok(())
-            })?;
-            read_rows(after, |batch| {
-                diff.after(batch);
-                Ok(())
-            })?;
-            Ok::<_, parquet::errors::ParquetError>(diff.changes())
-        });
-        let unreadable = |reason: String| LakeError::Record { object: key.settlement().to_string(), reason };
-        read.await.map_err(|error| unreadable(error.to_string()))?.map_err(|error| unreadable(error.to_string()))
-    }
-
     /// The version of a day that was just published, wherever another run may have put it by now.
     async fn published(&self, key: &DayKey, record: &DayRecord) -> Result<File, LakeError> {
         for place in [key.settlement(), key.history(record.extracted_at, &record.run_id)] {
-            if let Some(mut file) = self.lake.fetch(&place).await?
+            if let Some(Fetched { mut file, .. }) = self.lake.fetch(&place).await?
                 && read_end(&mut file).is_ok_and(|(found, _)| found.seal == record.seal)
             {
                 return Ok(file);
@@ -327,6 +315,8 @@ enum Admission {
     Publish(Over, Option<Box<Earlier>>),
     /// What is stored is as good.
     AsStored(Box<DayRecord>),
+    /// What is stored is this very day.
+    IsStored,
     /// Another run has changed the day meanwhile.
     Changed,
 }
@@ -347,6 +337,51 @@ enum Replaced {
     AsStored(Box<DayRecord>),
 }
 
+/// What changed from one version of a day to the next.
+async fn changes(key: &DayKey, before: (&DayRecord, File), now: (&DayRecord, File)) -> Result<Changes, LakeError> {
+    let mut diff = Diff::with_rows(before.0.rows, now.0.rows);
+    let (before, now) = (before.1, now.1);
+    let read = tokio::task::spawn_blocking(move || {
+        read_rows(before, |batch| {
+            diff.before(batch);
+            Ok(())
+        })?;
+        read_rows(now, |batch| {
+            diff.after(batch);
+            Ok(())
+        })?;
+        Ok::<_, ParquetError>(diff.changes())
+    });
+    let unreadable = |reason: String| LakeError::Record { object: key.settlement().to_string(), reason };
+    read.await.map_err(|error| unreadable(error.to_string()))?.map_err(|error| unreadable(error.to_string()))
+}
+
+/// What a published day changed of the version that it replaced and that is kept at `at`; nothing where
+/// only the file is another.
+fn restated(before: &DayRecord, now: &DayRecord, changes: Changes, at: &Path) -> Option<Restated> {
+    if changes == Changes::default() {
+        return None;
+    }
+    let Changes { added, removed, changed } = changes;
+    tracing::warn!(pay_date = %now.pay_date, added, removed, changed, before = %at, "restated");
+    let delta = amounts()
+        .map(|(_, column)| column.name)
+        .zip(sums(now).into_iter().zip(sums(before)).map(|(now, before)| now - before))
+        .filter(|(_, change)| *change != 0)
+        .map(|(column, change)| (column.to_owned(), format_decimal(change, 2).into()))
+        .collect();
+    Some(Restated {
+        merchant_id: now.merchant_id.clone(),
+        pay_date: now.pay_date,
+        rows_before: before.rows,
+        rows_after: now.rows,
+        added,
+        removed,
+        changed,
+        delta,
+    })
+}
+
 /// A record's sums, read back.
 fn sums(record: &DayRecord) -> Sums {
     let mut sums = Sums::default();
@@ -357,7 +392,7 @@ fn sums(record: &DayRecord) -> Sums {
 }
 
 /// A stored day that an empty answer may not replace unasked: pending rows alone may move away.
-fn is_protected(stored: &DayRecord) -> bool {
+pub(super) fn is_protected(stored: &DayRecord) -> bool {
     stored.rows > 0 && (stored.state == State::Closed || stored.pending_rows < stored.rows)
 }
 

@@ -2,9 +2,10 @@
 //! version's schema only has more columns, from the day's own file.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs::File;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use chrono::NaiveDate;
@@ -13,6 +14,7 @@ use parquet::errors::ParquetError;
 
 use crate::api::client::Cause;
 use crate::api::decode::{Charset, TextReader};
+use crate::api::envelope;
 use crate::api::error::Redactor;
 use crate::errors::chain;
 use crate::lake::audit::sealed;
@@ -20,25 +22,38 @@ use crate::lake::error::LakeError;
 use crate::lake::file::read_rows;
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::raw::{Evidence, RawAnswer};
-use crate::lake::record::DayRecord;
+use crate::lake::record::{DayRecord, Environment};
 use crate::lake::staging::StagingWriter;
-use crate::lake::store::{DayFile, Lake};
+use crate::lake::store::{DayFile, Fetched, Lake};
 use crate::lake::writer::DayWriter;
 use crate::result::Kind;
 use crate::settlement::batch::DayContext;
-use crate::settlement::columns::{COLUMNS, SCHEMA_VERSION, SchemaFit, fingerprint};
+use crate::settlement::columns::{COLUMNS, SCHEMA_VERSION, fingerprint};
 use crate::settlement::totals::ArrayTotals;
 
+use super::publish::is_protected;
 use super::read::{Encoded, ReadJob, Rejects, Trouble};
 use super::{DayError, Extracted, Publisher, ReadDay, Reading, Work, not_read, storage};
 
 /// What a day is made from.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
-    /// An answer as it was received.
-    Answer(Path),
+    /// Answers as they were received, newest first. The newest counts; the others tell what the day had.
+    Answers(Vec<Path>),
     /// Its own file.
     Table,
+    /// Nothing will do, and this is why.
+    Nothing(String),
+}
+
+/// A day that is to be made again.
+pub(crate) struct Remade {
+    /// From what.
+    pub(crate) source: Source,
+    /// What the lake holds of it.
+    pub(crate) stored: Option<DayFile>,
+    /// Versions of it in `history/`.
+    pub(crate) history: Vec<Path>,
 }
 
 /// How days are made again.
@@ -56,19 +71,20 @@ pub struct RebuildPolicy {
 pub(crate) struct Rebuilder<'a> {
     publisher: Publisher<'a>,
     policy: RebuildPolicy,
-    days: BTreeMap<NaiveDate, (Source, Option<DayFile>)>,
+    days: BTreeMap<NaiveDate, Remade>,
+    /// The one whose days the lake holds; set by the first answer where it holds none.
+    environment: &'a OnceLock<Environment>,
 }
 
 impl<'a> Rebuilder<'a> {
-    /// Makes `days` again, each from its source, with what the lake holds of it; `proven` where the
-    /// lake holds a day of the merchant that has rows.
+    /// Makes `days` again; `proven` where the lake holds a day of the merchant that has rows.
     pub(crate) fn new(
         lake: &'a Lake,
         merchant: MerchantName,
         run_id: String,
         policy: RebuildPolicy,
-        days: BTreeMap<NaiveDate, (Source, Option<DayFile>)>,
-        proven: bool,
+        days: BTreeMap<NaiveDate, Remade>,
+        (proven, environment): (bool, &'a OnceLock<Environment>),
     ) -> Self {
         let publisher = Publisher {
             lake,
@@ -79,18 +95,77 @@ impl<'a> Rebuilder<'a> {
             across_schemas: true,
             proven: AtomicBool::new(proven),
         };
-        Self { publisher, policy, days }
+        Self { publisher, policy, days, environment }
+    }
+
+    /// Reads the newest answer of a day; where that has no rows and the guard would not let it
+    /// replace the day, the one that the day was made from.
+    async fn read_answers(&self, key: &DayKey, answers: &[Path], day: &Remade) -> Result<ReadDay, DayError> {
+        let [newest, older @ ..] = answers else { return Err(refused("no answer was kept".into())) };
+        let stored = day.stored.as_ref();
+        let read = self.read_answer(key, newest, stored).await?;
+        if read.encoded.record.rows > 0 || self.policy.allow_empty_replacement {
+            return Ok(read);
+        }
+        if let Some(stored) = stored {
+            let own = stored.record.raw.as_ref().and_then(|raw| older.iter().find(|at| at.as_ref() == raw.name));
+            let Some(own) = own.filter(|_| is_protected(&stored.record)) else { return Ok(read) };
+            read.staged.discard().await;
+            tracing::warn!(pay_date = %key.pay_date, "the newest answer, {newest}, has no rows, and was passed over for {own}, which the day was made from");
+            return self.read_answer(key, own, Some(stored)).await;
+        }
+        let had = self.had_rows(older, &day.history).await;
+        match had {
+            Ok(None) => Ok(read),
+            Ok(Some(earlier)) => {
+                read.staged.discard().await;
+                Err(refused(format!(
+                    "the newest answer, {newest}, has no rows, and {earlier} has some: if the day is empty by now, run again with --allow-empty-replacement, else remove that answer"
+                )))
+            }
+            Err(error) => {
+                read.staged.discard().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// An earlier answer or version of a day that has rows.
+    async fn had_rows<'p>(&self, answers: &'p [Path], history: &'p [Path]) -> Result<Option<&'p Path>, DayError> {
+        let lake = self.publisher.lake;
+        for version in history.iter().rev() {
+            match lake.file(version).await {
+                Ok(Some(file)) if file.record.rows > 0 => return Ok(Some(version)),
+                // a damaged one tells nothing
+                Ok(_) | Err(LakeError::Record { .. }) => {}
+                Err(error) => return Err(storage(&error)),
+            }
+        }
+        for at in answers {
+            let Some(Fetched { file, .. }) = lake.fetch(at).await.map_err(|error| storage(&error))? else { continue };
+            let (empty_codes, limit) = (self.policy.reading.empty_codes.clone(), self.policy.max_answer_bytes);
+            let counted = tokio::task::spawn_blocking(move || {
+                let answer = RawAnswer::open(file).ok()?;
+                let charset = Charset::from_content_type(answer.header.content_type.as_deref()).ok()?;
+                let text = TextReader::new(answer.body().ok()?, charset, limit).ok()?;
+                envelope::read(text, &empty_codes, |_, _| Ok::<_, Infallible>(())).ok().map(|answer| answer.rows)
+            });
+            if counted.await.ok().flatten().is_some_and(|rows| rows > 0) {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads a kept answer again.
     async fn read_answer(&self, key: &DayKey, at: &Path, stored: Option<&DayFile>) -> Result<ReadDay, DayError> {
-        let Some(file) = self.publisher.lake.fetch(at).await.map_err(|error| storage(&error))? else {
+        let Some(Fetched { file, .. }) = self.publisher.lake.fetch(at).await.map_err(|error| storage(&error))? else {
             return Err(refused(format!("the kept answer {at} is gone: run again")));
         };
         let opened = tokio::task::spawn_blocking(move || RawAnswer::open(file)).await;
         let answer = match opened {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(refused(format!("the kept answer {at} is damaged ({error}): fetch the day again"))),
+            Ok(Err(error)) => return Err(refused(format!("the kept answer {at} is damaged ({error}): remove it, or fetch the day again"))),
             Err(error) => return Err(DayError { kind: Kind::Internal, message: error.to_string(), attempts: 1 }),
         };
         let header = answer.header.clone();
@@ -98,18 +173,17 @@ impl<'a> Rebuilder<'a> {
             let (merchant, day) = (&header.merchant_id, header.pay_date);
             return Err(refused(format!("the kept answer {at} is the one of merchant {merchant} for {day}: it was moved or renamed")));
         }
+        let holds = *self.environment.get_or_init(|| header.environment);
+        if holds != header.environment {
+            return Err(refused(format!(
+                "the kept answer {at} is the {} API's, and the lake holds the {holds} one's days",
+                header.environment
+            )));
+        }
         let evidence = Evidence { name: at.to_string(), sha256: answer.sha256.clone() };
-        if let Some(DayFile { record, fit, .. }) = stored {
-            if record.environment != header.environment {
-                let (found, has) = (header.environment, record.environment);
-                return Err(refused(format!("the kept answer {at} is the {found} API's, and the lake holds the {has} one's day")));
-            }
-            if record.raw.as_ref().is_some_and(|stated| stated.name == evidence.name && stated.sha256 != evidence.sha256) {
-                return Err(refused(format!("the kept answer {at} is not as it was kept: its SHA-256 is not the one in the day's record")));
-            }
-            if *fit != SchemaFit::Same && record.extracted_at > header.extracted_at {
-                return self.carry_table(key, stored).await;
-            }
+        let kept = stored.and_then(|stored| stored.record.raw.as_ref());
+        if kept.is_some_and(|kept| kept.name == evidence.name && kept.sha256 != evidence.sha256) {
+            return Err(refused(format!("the kept answer {at} is not as it was kept: its SHA-256 is not the one in the day's record")));
         }
         let charset = Charset::from_content_type(header.content_type.as_deref()).map_err(|error| refused(chain(&error)))?;
         let job = ReadJob {
@@ -122,7 +196,7 @@ impl<'a> Rebuilder<'a> {
             environment: header.environment,
             source_url: header.source_url,
             reading: self.policy.reading.clone(),
-            // the key and the tokens of that time are not known any more
+            // an answer that holds a secret is not kept
             redactor: Redactor::new([]),
         };
         let limit = self.policy.max_answer_bytes;
@@ -130,19 +204,23 @@ impl<'a> Rebuilder<'a> {
             let body = answer.body().map_err(|error| Trouble::Internal(error.to_string()))?;
             job.run(TextReader::new(body, charset, limit)?, || Ok(Some(evidence)), out)
         });
-        let (staged, encoded) = read.await.map_err(|cause| not_read(cause, 1))?;
+        let (staged, encoded) = read.await.map_err(|cause| match not_read(cause, 1) {
+            // nobody was asked: what cannot be read now cannot be read later
+            error @ DayError { kind: Kind::Storage | Kind::Internal, .. } => error,
+            error => DayError {
+                kind: Kind::Contract,
+                message: format!("{at}: {} (a code that means no rows is named with --empty-code)", error.message),
+                ..error
+            },
+        })?;
         Ok(ReadDay { staged, encoded })
     }
 
     /// Carries a day's rows over into a file of this version's schema.
     async fn carry_table(&self, key: &DayKey, stored: Option<&DayFile>) -> Result<ReadDay, DayError> {
         let at = key.settlement();
-        let Some(stored) = stored.filter(|stored| stored.fit != SchemaFit::Other) else {
-            return Err(refused(format!(
-                "{at} cannot be carried over into this version's schema, and no answer as late as it was kept: fetch the day again into another --dest"
-            )));
-        };
-        let Some(file) = self.publisher.lake.fetch(&at).await.map_err(|error| storage(&error))? else {
+        let fetched = self.publisher.lake.fetch(&at).await.map_err(|error| storage(&error))?;
+        let (Some(Fetched { file, .. }), Some(stored)) = (fetched, stored) else {
             return Err(refused(format!("{at} is gone: run again")));
         };
         let (record, run_id) = (stored.record.clone(), self.publisher.run_id.clone());
@@ -155,10 +233,11 @@ impl<'a> Rebuilder<'a> {
 impl Work for Rebuilder<'_> {
     async fn work(&self, pay_date: NaiveDate, publishing: &AtomicBool) -> Result<Extracted, DayError> {
         let key = self.publisher.key(pay_date);
-        let day = match self.days.get(&pay_date) {
-            Some((Source::Answer(at), stored)) => self.read_answer(&key, at, stored.as_ref()).await?,
-            Some((Source::Table, stored)) => self.carry_table(&key, stored.as_ref()).await?,
-            None => return Err(refused(format!("nothing is kept of {pay_date}"))),
+        let Some(day) = self.days.get(&pay_date) else { return Err(refused(format!("nothing is kept of {pay_date}"))) };
+        let day = match &day.source {
+            Source::Answers(answers) => self.read_answers(&key, answers, day).await?,
+            Source::Table => self.carry_table(&key, day.stored.as_ref()).await?,
+            Source::Nothing(why) => return Err(refused(why.clone())),
         };
         self.publisher.land(day, 1, publishing).await
     }

@@ -11,21 +11,20 @@ use crate::settlement::totals::ArrayTotals;
 
 use super::file::{read_end_bytes, read_footer, read_rows};
 use super::layout::{DayKey, MerchantName};
-use super::raw::Evidence;
 use super::record::DayRecord;
 use super::seal;
 
 /// What an audit found.
-pub(super) struct Audit {
+pub(crate) struct Audit {
     /// What is wrong.
-    pub(super) found: Vec<String>,
-    /// The answer that the file was made from, where it was kept.
-    pub(super) raw: Option<Evidence>,
+    pub(crate) found: Vec<String>,
+    /// What the file says of itself, where that can be relied on.
+    pub(crate) record: Option<DayRecord>,
 }
 
 impl Audit {
     pub(super) fn unusable(why: String) -> Self {
-        Self { found: vec![why], raw: None }
+        Self { found: vec![why], record: None }
     }
 }
 
@@ -58,7 +57,7 @@ pub(super) fn audit(key: &DayKey, at: &Path, mut file: File) -> Audit {
         // an earlier version may well have an earlier schema
         found.push("its columns are not the ones of this version's schema: see the command rebuild".into());
     }
-    Audit { found, raw: record.raw }
+    Audit { found, record: Some(record) }
 }
 
 struct Footer {

@@ -172,6 +172,15 @@ pub fn file_time(time: DateTime<Utc>) -> String {
     time.format("%Y%m%dT%H%M%S%3fZ").to_string()
 }
 
+/// The time in the name of a version kept in `history/`, or of an answer kept in `raw/`.
+#[must_use]
+pub fn time_of(kept: &Path) -> Option<DateTime<Utc>> {
+    let name = kept.filename()?.trim_end_matches(".parquet").trim_end_matches(".json.zst");
+    let time = name.get(name.len().checked_sub(TIME_AND_RUN)? + 1..)?.get(..19)?;
+    let time = chrono::NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%S%3fZ").ok()?;
+    Some(time.and_utc())
+}
+
 /// Whether a version kept in `history/` could not tell its own time and run: a damaged file, kept as evidence.
 #[must_use]
 pub fn is_damaged(kept: &Path) -> bool {
@@ -239,5 +248,10 @@ mod tests {
     fn times_in_names_have_milliseconds_and_no_colon() {
         let time = DateTime::from_timestamp_millis(1_704_412_800_007).unwrap_or_default();
         assert_eq!(file_time(time), "20240105T000000007Z");
+        for path in ["history/pay_date=2024-01-05/m-20240105T000000007Z-b7b54752.parquet", "raw/x/m-20240105T000000007Z-b7b54752.json.zst"]
+        {
+            assert_eq!(time_of(&super::path(path)), Some(time));
+        }
+        assert_eq!(time_of(&super::path("settlements/pay_date=2024-01-05/m.parquet")), None);
     }
 }

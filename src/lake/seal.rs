@@ -20,6 +20,14 @@ pub(super) fn position(footer: &[u8], seal: &str) -> Option<usize> {
     memchr::memmem::rfind(footer, mark.as_bytes()).map(|found| found + KEY.len())
 }
 
+/// A file's SHA-256 as it is.
+///
+/// # Errors
+/// What reading it meets.
+pub(super) fn sha256(file: &mut File) -> io::Result<String> {
+    of_file(file, u64::MAX)
+}
+
 /// The seal that a file should have, whose digits begin at offset `at`.
 ///
 /// # Errors
@@ -36,7 +44,7 @@ pub(super) fn of_file(file: &mut File, at: u64) -> io::Result<String> {
             return Ok(hex(&hash.finalize()));
         }
         for (byte, place) in block[..read].iter_mut().zip(offset..) {
-            if (at..at + NO_SEAL.len() as u64).contains(&place) {
+            if (at..at.saturating_add(NO_SEAL.len() as u64)).contains(&place) {
                 *byte = b'0';
             }
         }

@@ -166,6 +166,11 @@ impl Version {
     pub(super) fn of(meta: ObjectMeta) -> Self {
         Self(meta.e_tag)
     }
+
+    /// Of a file on local disk, where a lock does what a condition does on S3.
+    pub(super) fn unnamed() -> Self {
+        Self(None)
+    }
 }
 
 /// What an object may take the place of.

@@ -4,22 +4,21 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _};
-use sha2::{Digest as _, Sha256};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _};
 use tokio::sync::mpsc;
 
-use crate::settlement::columns::{SchemaFit, hex};
+use crate::settlement::columns::SchemaFit;
 
-use super::audit::{Audit, audit};
+use super::audit::{Audit, audit, sealed};
 use super::destination::{Destination, open_s3};
 use super::error::LakeError;
 use super::file::{footer_length, read_end, read_footer};
@@ -27,27 +26,17 @@ use super::layout::{DayKey, HISTORY, RAW, SETTLEMENTS, STAGING, UNKNOWN_RUN, sta
 use super::lock::DayLock;
 use super::raw::Evidence;
 use super::record::DayRecord;
+use super::seal;
 use super::staging::{Over, Staged, StagingFolder, Version};
 
 /// What is read of a file's end to find its record; most footers are smaller.
 const TAIL: u64 = 32 << 10;
-
-type Chunks = BoxStream<'static, object_store::Result<Bytes>>;
 
 /// A lake, opened.
 pub struct Lake {
     store: Arc<dyn ObjectStore>,
     /// Set on local disk.
     root: Option<PathBuf>,
-}
-
-/// A day's file in the table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredDay {
-    /// Whose day, and which.
-    pub key: DayKey,
-    /// The file's size in bytes.
-    pub size: u64,
 }
 
 /// What a day's file says of itself.
@@ -100,60 +89,47 @@ impl Lake {
         Self::open(dest, true)?.ok_or_else(missing)
     }
 
-    /// The versions that were replaced and kept, by day.
+    /// The versions that were replaced and kept, by day, oldest first.
     ///
     /// # Errors
     /// Where the lake cannot be listed.
     pub async fn history(&self) -> Result<BTreeMap<DayKey, Vec<Path>>, LakeError> {
-        let prefix = Path::from(HISTORY);
+        self.kept(HISTORY, DayKey::of_history).await
+    }
+
+    /// The answers that were kept as received, by day, oldest first.
+    ///
+    /// # Errors
+    /// Where the lake cannot be listed.
+    pub async fn answers(&self) -> Result<BTreeMap<DayKey, Vec<Path>>, LakeError> {
+        self.kept(RAW, DayKey::of_raw).await
+    }
+
+    async fn kept(&self, folder: &str, day: impl Fn(&Path) -> Option<DayKey>) -> Result<BTreeMap<DayKey, Vec<Path>>, LakeError> {
+        let prefix = Path::from(folder);
         let mut kept: BTreeMap<DayKey, Vec<Path>> = BTreeMap::new();
         let mut objects = self.store.list(Some(&prefix));
         while let Some(object) = objects.try_next().await.map_err(LakeError::object("list", &prefix))? {
-            if let Some(key) = DayKey::of_history(&object.location) {
+            if let Some(key) = day(&object.location) {
                 kept.entry(key).or_default().push(object.location);
             }
         }
-        for versions in kept.values_mut() {
-            versions.sort();
+        // of one merchant and day, names differ in nothing but time and run
+        for objects in kept.values_mut() {
+            objects.sort();
         }
         Ok(kept)
     }
 
-    /// The newest answer of each day that was kept as received.
+    /// The days that have a file in the table, in their order.
     ///
     /// # Errors
     /// Where the lake cannot be listed.
-    pub async fn newest_answers(&self) -> Result<BTreeMap<DayKey, Path>, LakeError> {
-        let prefix = Path::from(RAW);
-        let mut newest: BTreeMap<DayKey, Path> = BTreeMap::new();
-        let mut objects = self.store.list(Some(&prefix));
-        while let Some(object) = objects.try_next().await.map_err(LakeError::object("list", &prefix))? {
-            let Some(key) = DayKey::of_raw(&object.location) else { continue };
-            let kept = newest.entry(key).or_insert_with(|| object.location.clone());
-            // of one merchant and day, names differ in nothing but time and run
-            if object.location > *kept {
-                *kept = object.location;
-            }
-        }
-        Ok(newest)
-    }
-
-    /// Every day's file in the table, in the order of days.
-    ///
-    /// # Errors
-    /// Where the lake cannot be listed.
-    pub async fn days(&self) -> Result<Vec<StoredDay>, LakeError> {
+    pub async fn days(&self) -> Result<Vec<DayKey>, LakeError> {
         let prefix = Path::from(SETTLEMENTS);
-        let mut days: Vec<StoredDay> = self
-            .store
-            .list(Some(&prefix))
-            .try_filter_map(
-                |object| async move { Ok(DayKey::of_settlement(&object.location).map(|key| StoredDay { key, size: object.size })) },
-            )
-            .try_collect()
-            .await
-            .map_err(LakeError::object("list", &prefix))?;
-        days.sort_by(|a, b| a.key.cmp(&b.key));
+        let days = self.store.list(Some(&prefix)).try_filter_map(async |object| Ok(DayKey::of_settlement(&object.location)));
+        let mut days: Vec<DayKey> = days.try_collect().await.map_err(LakeError::object("list", &prefix))?;
+        days.sort();
         Ok(days)
     }
 
@@ -162,15 +138,19 @@ impl Lake {
     /// # Errors
     /// Where the file cannot be read, or says nothing of its day.
     pub async fn day(&self, key: &DayKey) -> Result<Option<DayFile>, LakeError> {
-        let location = key.settlement();
+        self.file(&key.settlement()).await
+    }
+
+    /// The same of a version kept in `history/`.
+    pub(crate) async fn file(&self, location: &Path) -> Result<Option<DayFile>, LakeError> {
         let unreadable = |reason: String| LakeError::Record { object: location.to_string(), reason };
         let mut wanted = TAIL;
         loop {
             let options = GetOptions { range: Some(GetRange::Suffix(wanted)), ..GetOptions::default() };
-            let (meta, tail) = match self.store.get_opts(&location, options).await {
-                Ok(found) => (found.meta.clone(), found.bytes().await.map_err(LakeError::object("read", &location))?),
+            let (meta, tail) = match self.store.get_opts(location, options).await {
+                Ok(found) => (found.meta.clone(), found.bytes().await.map_err(LakeError::object("read", location))?),
                 Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                Err(error) => return Err(LakeError::object("read", &location)(error)),
+                Err(error) => return Err(LakeError::object("read", location)(error)),
             };
             let footer = match footer_length(&tail) {
                 Some(length) if length + 8 <= meta.size => length + 8,
@@ -186,87 +166,97 @@ impl Lake {
         }
     }
 
-    /// Fetches an object into a temporary file: Parquet is read from its end, and a day may be large.
-    /// None where there is no such object.
+    /// Opens an object as a file: Parquet is read from its end, and a day may be large. From S3 it is
+    /// fetched into a temporary one. None where there is no such object.
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub(crate) async fn fetch(&self, location: &Path) -> Result<Option<File>, LakeError> {
-        let Some((_, mut chunks)) = self.open_object(location).await? else { return Ok(None) };
-        let mut file = spool()?;
+    pub(crate) async fn fetch(&self, location: &Path) -> Result<Option<Fetched>, LakeError> {
+        if let Some(root) = &self.root {
+            let opened = File::open(root.join(location.as_ref())).and_then(|file| Ok((file.metadata()?.modified()?, file)));
+            return match opened {
+                Ok((modified, file)) => Ok(Some(Fetched { file, modified: modified.into(), version: Version::unnamed() })),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(LakeError::object("read", location)(on_disk(error))),
+            };
+        }
+        let spool = |error: io::Error| LakeError::Open { dest: "the folder for temporary files".into(), source: Arc::new(error) };
+        let (meta, mut chunks) = match self.store.get(location).await {
+            Ok(found) => (found.meta.clone(), found.into_stream()),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(LakeError::object("read", location)(error)),
+        };
+        let mut file = tempfile::tempfile().map_err(spool)?;
         while let Some(chunk) = chunks.try_next().await.map_err(LakeError::object("read", location))? {
-            file.write_all(&chunk).map_err(spool_error)?;
+            file.write_all(&chunk).map_err(spool)?;
         }
-        Ok(Some(file))
-    }
-
-    async fn open_object(&self, location: &Path) -> Result<Option<(ObjectMeta, Chunks)>, LakeError> {
-        match self.store.get(location).await {
-            Ok(found) => Ok(Some((found.meta.clone(), found.into_stream()))),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(LakeError::object("read", location)(error)),
-        }
+        Ok(Some(Fetched { file, modified: meta.last_modified, version: Version::of(meta) }))
     }
 
     /// What is wrong with a day's file, or with an earlier version of it, held against its own record.
     ///
     /// # Errors
     /// Where the file cannot be fetched.
-    pub(crate) async fn audit(&self, key: &DayKey, location: &Path) -> Result<Vec<String>, LakeError> {
-        let Some(file) = self.fetch(location).await? else { return Ok(vec!["it is missing".into()]) };
+    pub(crate) async fn audit(&self, key: &DayKey, location: &Path) -> Result<Audit, LakeError> {
+        let Some(Fetched { file, .. }) = self.fetch(location).await? else { return Ok(Audit::unusable("it is missing".into())) };
         let (of, at) = (key.clone(), location.clone());
         let audited = tokio::task::spawn_blocking(move || audit(&of, &at, file)).await;
-        let Audit { mut found, raw } = audited.unwrap_or_else(|error| Audit::unusable(format!("it cannot be read: {error}")));
-        if let Some(Evidence { name, sha256 }) = raw {
-            match self.sha256(&Path::parse(&name).unwrap_or_default()).await? {
-                Some(hash) if hash == sha256 => {}
-                Some(_) => found.push(format!("the raw answer it was made from, {name}, is not as it was kept")),
-                None => found.push(format!("the raw answer it was made from, {name}, is missing")),
+        let mut audit = audited.unwrap_or_else(|error| Audit::unusable(format!("it cannot be read: {error}")));
+        if let Some(Evidence { name, sha256 }) = audit.record.as_ref().and_then(|record| record.raw.as_ref()) {
+            match self.sha256(&Path::parse(name).unwrap_or_default()).await? {
+                Some(hash) if hash == *sha256 => {}
+                Some(_) => audit.found.push(format!("the raw answer it was made from, {name}, is not as it was kept")),
+                None => audit.found.push(format!("the raw answer it was made from, {name}, is missing")),
             }
         }
-        Ok(found)
+        Ok(audit)
     }
 
     /// The SHA-256 of an object; none where there is no such object.
     async fn sha256(&self, location: &Path) -> Result<Option<String>, LakeError> {
-        let Some((_, mut chunks)) = self.open_object(location).await? else { return Ok(None) };
-        let mut hash = Sha256::new();
-        while let Some(chunk) = chunks.try_next().await.map_err(LakeError::object("read", location))? {
-            hash.update(&chunk);
-        }
-        Ok(Some(hex(&hash.finalize())))
+        let Some(Fetched { mut file, .. }) = self.fetch(location).await? else { return Ok(None) };
+        let hashed = tokio::task::spawn_blocking(move || seal::sha256(&mut file));
+        let failed = |error| LakeError::object("read", location)(on_disk(error));
+        hashed.await.unwrap_or_else(|error| Err(io::Error::other(error))).map(Some).map_err(failed)
     }
 
     /// Copies the version of a day that is about to be replaced to `history/`, under its own time and
-    /// run; one that does not tell them, under the time it was stored. Copies what it reads, so that
-    /// no other run's version gets under that name.
+    /// run; a damaged one, which does not tell them, under the time it was stored. Copies what it
+    /// reads, so that no other run's version gets under that name, and nothing over what is kept.
     ///
     /// # Errors
     /// Where it cannot be copied.
     pub(crate) async fn keep_version(&self, key: &DayKey, stored: Option<&DayFile>, run_id: &str) -> Result<Kept, LakeError> {
-        let location = key.settlement();
-        let Some((meta, mut chunks)) = self.open_object(&location).await? else { return Ok(Kept::Changed) };
-        let at = match stored {
-            Some(DayFile { record, .. }) => key.history(record.extracted_at, &record.run_id),
-            None => key.history(meta.last_modified, UNKNOWN_RUN),
+        let Some(Fetched { file, modified, version }) = self.fetch(&key.settlement()).await? else { return Ok(Kept::Changed) };
+        let (file, read) = check(file).await?;
+        let at = match (&read, stored) {
+            (Read::Whole(record), Some(stored)) if record.seal == stored.record.seal => key.history(record.extracted_at, &record.run_id),
+            (Read::Damaged(Some(seal), _), Some(stored)) if *seal != stored.record.seal => return Ok(Kept::Changed),
+            (Read::Whole(_), _) => return Ok(Kept::Changed),
+            (Read::Damaged(..), _) => key.history(modified, UNKNOWN_RUN),
         };
-        let mut file = spool()?;
-        let mut staged = self.begin_object(at.clone(), run_id);
-        let copied = async {
-            while let Some(chunk) = chunks.try_next().await.map_err(LakeError::object("read", &location))? {
-                file.write_all(&chunk).map_err(spool_error)?;
-                staged.push(chunk).await?;
+        let exists = self.store.head(&at).await;
+        if let Err(object_store::Error::NotFound { .. }) = exists {
+            let mut staged = self.begin_object(at.clone(), run_id);
+            if let Err(error) = copy(&file, &mut staged).await {
+                staged.discard().await;
+                return Err(error);
             }
-            Ok(())
-        };
-        let copied = copied.await;
-        let same = stored.is_none_or(|stored| read_end(&mut file).is_ok_and(|(record, _)| record.seal == stored.record.seal));
-        if copied.is_err() || !same {
-            staged.discard().await;
-            return copied.map(|()| Kept::Changed);
+            // where another run has kept it meanwhile, it is kept
+            staged.publish(&Over::Nothing).await?;
+        } else {
+            exists.map_err(LakeError::object("read", &at))?;
         }
-        staged.publish(&Over::Whatever).await?;
-        Ok(Kept::At { at, file, version: Version::of(meta) })
+        Ok(Kept::At { at, version, damaged: read.damage(), file })
+    }
+
+    /// Whether a stored day's file is as it was written.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub(crate) async fn is_whole(&self, key: &DayKey, stored: &DayFile) -> Result<bool, LakeError> {
+        let Some(Fetched { file, .. }) = self.fetch(&key.settlement()).await? else { return Ok(false) };
+        Ok(matches!(check(file).await?.1, Read::Whole(record) if record.seal == stored.record.seal))
     }
 
     /// Waits until no other run on this machine is publishing the day, and keeps others from it. On S3
@@ -337,31 +327,83 @@ impl Lake {
     }
 }
 
+/// An object, opened.
+pub(crate) struct Fetched {
+    pub(crate) file: File,
+    modified: DateTime<Utc>,
+    version: Version,
+}
+
 /// What became of a version that was to be kept.
 pub(crate) enum Kept {
-    /// It is kept there; `file` is a copy of it.
-    At { at: Path, file: File, version: Version },
+    /// It is kept there; `file` is the version itself, and `damaged` what is wrong with it.
+    At { at: Path, file: File, version: Version, damaged: Option<String> },
     /// It is no longer the one that was meant.
     Changed,
 }
 
-fn spool() -> Result<File, LakeError> {
-    tempfile::tempfile().map_err(spool_error)
+/// A file of the table, read through.
+enum Read {
+    /// As it was written.
+    Whole(Box<DayRecord>),
+    /// Not so: the seal that it states, where it states one, and what is wrong.
+    Damaged(Option<String>, String),
 }
 
-fn spool_error(error: io::Error) -> LakeError {
-    LakeError::Open { dest: "the folder for temporary files".into(), source: Arc::new(error) }
+impl Read {
+    fn damage(self) -> Option<String> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Damaged(_, why) => Some(why),
+        }
+    }
 }
 
-/// Reads what the files of many days say of themselves, several at a time.
-pub(crate) async fn day_files(lake: &Lake, keys: Vec<DayKey>) -> Vec<(DayKey, Result<Option<DayFile>, LakeError>)> {
+async fn check(mut file: File) -> Result<(File, Read), LakeError> {
+    let checked = tokio::task::spawn_blocking(move || {
+        let read = match sealed(&mut file) {
+            Ok(record) => Read::Whole(Box::new(record)),
+            Err(why) => Read::Damaged(read_end(&mut file).ok().map(|(record, _)| record.seal), why),
+        };
+        (file, read)
+    });
+    checked.await.map_err(|error| LakeError::Open { dest: "a day's file".into(), source: Arc::new(error) })
+}
+
+/// An error of the file system as the store's own.
+fn on_disk(error: io::Error) -> object_store::Error {
+    object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) }
+}
+
+/// Hands a file's bytes on.
+async fn copy(mut file: &File, staged: &mut Staged) -> Result<(), LakeError> {
+    const BLOCK: u64 = 1 << 20;
+    let failed = LakeError::open("a version that is to be kept");
+    file.rewind().map_err(&failed)?;
+    loop {
+        let mut block = Vec::new();
+        if file.take(BLOCK).read_to_end(&mut block).map_err(&failed)? == 0 {
+            return Ok(());
+        }
+        staged.push(block.into()).await?;
+    }
+}
+
+/// Reads what the files of many days say of themselves, several at a time: a reason where one cannot be
+/// read, and nothing where there is none.
+///
+/// # Errors
+/// Where the lake cannot be read.
+pub(crate) async fn day_files(lake: &Lake, keys: Vec<DayKey>) -> Result<Vec<(DayKey, Result<DayFile, String>)>, LakeError> {
     const AT_ONCE: usize = 32;
     futures::stream::iter(keys)
-        .map(|key| async move {
-            let file = lake.day(&key).await;
-            (key, file)
+        .map(async |key| match lake.day(&key).await {
+            Ok(file) => Ok(file.map(|file| (key, Ok(file)))),
+            Err(LakeError::Record { reason, .. }) => Ok(Some((key, Err(reason)))),
+            Err(error) => Err(error),
         })
         .buffered(AT_ONCE)
-        .collect()
+        .try_filter_map(async |found| Ok(found))
+        .try_collect()
         .await
 }
