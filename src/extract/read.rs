@@ -2,7 +2,9 @@
 //! Knows nothing of tokens, retries and what the lake already holds.
 
 use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use arrow_array::RecordBatch;
 use chrono::{NaiveDate, SubsecRound as _};
@@ -114,32 +116,40 @@ impl ReadJob {
         evidence: impl FnOnce() -> Result<Option<Evidence>, Trouble>,
         out: StagingWriter,
     ) -> Result<Encoded, Cause<Trouble>> {
-        let mut writer = DayWriter::new(out).map_err(Trouble::Lake)?;
         let mut builder = BatchBuilder::new(self.context.clone());
-        let mut arrays = ArrayTotals::default();
         let mut rejects = Rejects::default();
         let mut has_extra = false;
-        let mut write = |builder: &mut BatchBuilder, arrays: &mut ArrayTotals, whole: bool| -> Result<(), Trouble> {
-            let batch = take(builder)?;
-            arrays.add(&batch);
-            // a day that will be refused is only read on for its other bad rows
-            if whole { writer.write(&batch).map_err(Trouble::Lake) } else { Ok(()) }
-        };
         let publishes_despite = self.reading.bad_rows == BadRows::Reject;
-        let answer = envelope::read(text, &self.reading.empty_codes, |position, row| {
-            has_extra |= !row.extra.is_empty();
-            if let Err(error) = builder.push(position, row) {
-                rejects.add(error, row.raw);
-            }
-            if builder.len() >= BATCH_ROWS {
-                write(&mut builder, &mut arrays, publishes_despite || rejects.count == 0)?;
-            }
-            Ok(())
-        })
-        .map_err(Cause::from)?;
-        if !builder.is_empty() {
-            write(&mut builder, &mut arrays, publishes_despite || rejects.count == 0)?;
-        }
+        let (answer, encoder) = thread::scope(|scope| {
+            let (batches, taken) = sync_channel::<Batch>(BATCHES_AHEAD);
+            let encoder = scope.spawn(move || Encoder::run(taken, out));
+            let hand_on = |builder: &mut BatchBuilder, rejected: u64| {
+                // a day that will be refused is only read on for its other bad rows
+                let batch = Batch { rows: take(builder)?, whole: publishes_despite || rejected == 0 };
+                batches.send(batch).map_err(|_| Trouble::Internal("the encoder is gone".into()))
+            };
+            let read = envelope::read(text, &self.reading.empty_codes, |position, row| {
+                has_extra |= !row.extra.is_empty();
+                if let Err(error) = builder.push(position, row) {
+                    rejects.add(error, row.raw);
+                }
+                if builder.len() >= BATCH_ROWS {
+                    hand_on(&mut builder, rejects.count)?;
+                }
+                Ok(())
+            });
+            let read = read.map_err(Cause::from).and_then(|answer| {
+                if !builder.is_empty() {
+                    hand_on(&mut builder, rejects.count)?;
+                }
+                Ok(answer)
+            });
+            drop(batches);
+            let encoded = encoder.join().unwrap_or_else(|_| Err(Trouble::Internal("the encoder panicked".into())));
+            // where the encoder failed, the reader only knows that nobody took its rows
+            encoded.map_err(Cause::from).and_then(|encoder| Ok((read?, encoder)))
+        })?;
+        let Encoder { writer, arrays } = encoder;
         let totals = builder.totals().clone();
         totals
             .reconcile(&arrays)
@@ -191,6 +201,36 @@ impl ReadJob {
             raw,
             seal: String::new(),
         }
+    }
+}
+
+/// Rows on their way to the encoder.
+struct Batch {
+    rows: RecordBatch,
+    /// Whether they are written, or only counted.
+    whole: bool,
+}
+
+/// So many batches may wait: reading and encoding each have their own pace.
+const BATCHES_AHEAD: usize = 4;
+
+/// Counts and encodes what the reader hands on, on a thread of its own: the two take about as long.
+struct Encoder {
+    writer: DayWriter<StagingWriter>,
+    arrays: ArrayTotals,
+}
+
+impl Encoder {
+    fn run(batches: Receiver<Batch>, out: StagingWriter) -> Result<Self, Trouble> {
+        let mut writer = DayWriter::new(out).map_err(Trouble::Lake)?;
+        let mut arrays = ArrayTotals::default();
+        for Batch { rows, whole } in batches {
+            arrays.add(&rows);
+            if whole {
+                writer.write(&rows).map_err(Trouble::Lake)?;
+            }
+        }
+        Ok(Self { writer, arrays })
     }
 }
 

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use arrow_array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 use sha2::{Digest as _, Sha256};
 
 use crate::settlement::columns::{hex, schema};
@@ -18,6 +19,9 @@ use super::seal::{self, NO_SEAL};
 
 /// Rows a group holds: few enough that one in memory is small, enough to compress well.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
+
+/// Columns whose values are mostly unlike each other.
+const UNLIKE: [&str; 3] = ["transaction_id", "order_no", "source_row"];
 
 /// Writes one day's file to `W`.
 pub struct DayWriter<W: Write + Send> {
@@ -32,7 +36,12 @@ impl<W: Write + Send> DayWriter<W> {
     pub fn new(out: W) -> Result<Self, LakeError> {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+        // where nearly every value is another, a dictionary is only work
+        let properties = UNLIKE
+            .iter()
+            .fold(properties, |properties, name| properties.set_column_dictionary_enabled(ColumnPath::from(*name), false))
+            .set_column_encoding(ColumnPath::from("source_row"), Encoding::DELTA_BINARY_PACKED)
             .build();
         // without the Arrow schema, readers see the plain Parquet types of the contract
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);

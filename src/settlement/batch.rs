@@ -12,7 +12,7 @@ use crate::api::wire::{Field, Given, Malformed, WireRow};
 
 use super::columns::{COLUMNS, Kind, Source, schema};
 use super::totals::{Totals, is_paid};
-use super::values::{self, Absent, Present, RATE, ValueError};
+use super::values::{self, AMOUNT, Absent, Present, RATE, ValueError};
 
 /// Rows a batch holds before it should be taken.
 pub const BATCH_ROWS: usize = 8192;
@@ -82,20 +82,60 @@ pub struct BatchBuilder {
     totals: Totals,
 }
 
-/// The columns that come from fields, with their position in the table.
-fn fields() -> impl Iterator<Item = (usize, Field, Kind, bool)> {
-    COLUMNS.iter().enumerate().filter_map(|(index, column)| match column.source {
-        Source::Field(field) => Some((index, field, column.kind, column.nullable)),
-        Source::Extractor => None,
-    })
+/// A column that comes from a field.
+#[derive(Clone, Copy)]
+struct FieldColumn {
+    /// Its position in the table.
+    index: usize,
+    field: Field,
+    kind: Kind,
+    nullable: bool,
+    /// Its position among the amounts, where it is one.
+    amount: Option<usize>,
+    /// What it counts in `auth_amount - fee - vat - payment_amount`.
+    sign: i64,
 }
+
+const FIELDS: usize = Field::ALL.len();
+
+/// The columns that come from fields, in the table's order; worked out once, as every row needs them.
+const FIELD_COLUMNS: [FieldColumn; FIELDS] = {
+    let none = FieldColumn { index: 0, field: Field::TrxId, kind: Kind::Text, nullable: true, amount: None, sign: 0 };
+    let mut columns = [none; FIELDS];
+    let (mut found, mut amounts, mut index) = (0, 0, 0);
+    while index < COLUMNS.len() {
+        let column = &COLUMNS[index];
+        if let Source::Field(field) = column.source {
+            let mut amount = None;
+            if let Kind::Decimal(scale) = column.kind
+                && scale.decimals == AMOUNT.decimals
+            {
+                amount = Some(amounts);
+                amounts += 1;
+            }
+            let sign = match field {
+                Field::AuthAmt => 1,
+                Field::Fee | Field::Vat | Field::PaymentAmt => -1,
+                _ => 0,
+            };
+            columns[found] = FieldColumn { index, field, kind: column.kind, nullable: column.nullable, amount, sign };
+            found += 1;
+        }
+        index += 1;
+    }
+    assert!(found == FIELDS, "each of the manual's fields has a column");
+    columns
+};
+
+type Cells<'a> = [Cell<'a>; FIELDS];
 
 impl BatchBuilder {
     /// A builder for one day's rows.
     #[must_use]
     pub fn new(day: DayContext) -> Self {
-        let builders = fields()
-            .map(|(_, _, kind, _)| match kind {
+        let builders = FIELD_COLUMNS
+            .iter()
+            .map(|column| match column.kind {
                 Kind::Decimal(RATE) => Builder::Rate(Decimal32Builder::new().with_data_type(arrow_schema::DataType::Decimal32(9, 4))),
                 Kind::Decimal(_) => Builder::Amount(Decimal64Builder::new().with_data_type(arrow_schema::DataType::Decimal64(18, 2))),
                 Kind::Date => Builder::Date(Date32Builder::new()),
@@ -164,7 +204,7 @@ impl BatchBuilder {
         RecordBatch::try_new(schema(), columns)
     }
 
-    fn read<'a>(&self, row: &WireRow<'a>) -> Result<(Vec<Cell<'a>>, Option<String>), Fault> {
+    fn read<'a>(&self, row: &WireRow<'a>) -> Result<(Cells<'a>, Option<String>), Fault> {
         if let Some(malformed) = &row.malformed {
             return Err(match malformed {
                 Malformed::NotAnObject => Fault::row("is not an object"),
@@ -172,53 +212,50 @@ impl BatchBuilder {
                 Malformed::KeyTwice(key) => Fault { field: Some(short(key)), value: None, reason: "is given twice".into() },
             });
         }
-        let mut cells = Vec::with_capacity(self.builders.len());
-        for (_, field, kind, nullable) in fields() {
-            let given = row.get(field);
-            let cell = read_cell(given, kind).and_then(|cell| match cell {
-                Cell::Null(Absent::Missing) if !nullable => Err(ValueError::Missing),
-                Cell::Null(_) if !nullable => Err(ValueError::Blank),
-                Cell::Number(day) if field == Field::PayoffDt && day != i64::from(epoch_days(self.day.pay_date)) => {
+        let pay_date = i64::from(epoch_days(self.day.pay_date));
+        let mut cells = [const { Cell::Null(Absent::Missing) }; FIELDS];
+        for (cell, column) in cells.iter_mut().zip(&FIELD_COLUMNS) {
+            let given = row.get(column.field);
+            let read = match read_cell(given, column.kind) {
+                Ok(Cell::Null(Absent::Missing)) if !column.nullable => Err(ValueError::Missing),
+                Ok(Cell::Null(_)) if !column.nullable => Err(ValueError::Blank),
+                Ok(Cell::Number(day)) if column.field == Field::PayoffDt && day != pay_date => {
                     Err(ValueError::OtherPayDate(self.day.pay_date))
                 }
-                cell => Ok(cell),
-            });
-            cells.push(cell.map_err(|error| Fault::value(field, given, error))?);
+                read => read,
+            };
+            *cell = read.map_err(|error| Fault::value(column.field, given, error))?;
         }
         Ok((cells, canonical_extra(row)?))
     }
 
-    fn count(&mut self, cells: &[Cell<'_>]) {
-        self.totals.rows += 1;
-        let mut balance = Some(0);
-        let mut amount = 0;
-        for ((index, field, kind, _), cell) in fields().zip(cells) {
+    fn count(&mut self, cells: &Cells<'_>) {
+        let totals = &mut self.totals;
+        totals.rows += 1;
+        // four amounts of 18 digits stay below an i64
+        let mut balance = Some(0i64);
+        for (cell, column) in cells.iter().zip(&FIELD_COLUMNS) {
             match cell {
-                Cell::Null(absent) => self.totals.nulls[index][*absent as usize] += 1,
-                Cell::Number(value) if matches!(kind, Kind::Decimal(scale) if scale != RATE) => {
-                    self.totals.sums[amount] += i128::from(*value);
+                Cell::Null(absent) => {
+                    totals.nulls[column.index][*absent as usize] += 1;
+                    if column.sign != 0 {
+                        balance = None;
+                    }
                 }
-                _ => {}
-            }
-            if matches!(kind, Kind::Decimal(scale) if scale != RATE) {
-                amount += 1;
-            }
-            let sign = match field {
-                Field::AuthAmt => 1,
-                Field::Fee | Field::Vat | Field::PaymentAmt => -1,
-                Field::StatusCd => {
-                    let paid = matches!(cell, Cell::Text(code) if is_paid(code));
-                    self.totals.pending_rows += u64::from(!paid);
-                    continue;
+                Cell::Number(value) => {
+                    if let Some(amount) = column.amount {
+                        totals.sums[amount] += i128::from(*value);
+                    }
+                    balance = balance.map(|sum| sum + column.sign * value);
                 }
-                _ => continue,
-            };
-            balance = match cell {
-                Cell::Number(value) => balance.map(|sum: i128| sum + sign * i128::from(*value)),
-                _ => None,
-            };
+                Cell::Text(_) => {}
+            }
+            if column.field == Field::StatusCd {
+                let paid = matches!(cell, Cell::Text(code) if is_paid(code));
+                totals.pending_rows += u64::from(!paid);
+            }
         }
-        self.totals.unbalanced_rows += u64::from(balance.is_some_and(|sum| sum != 0));
+        totals.unbalanced_rows += u64::from(balance.is_some_and(|sum| sum != 0));
     }
 }
 
@@ -226,6 +263,7 @@ fn epoch_days(date: NaiveDate) -> i32 {
     date.num_days_from_ce() - EPOCH_FROM_CE
 }
 
+#[inline]
 fn read_cell(given: Given<'_>, kind: Kind) -> Result<Cell<'_>, ValueError> {
     fn cell<'a, T>(present: Present<T>, wrap: impl FnOnce(T) -> Cell<'a>) -> Cell<'a> {
         present.map_or_else(Cell::Null, wrap)
@@ -259,6 +297,7 @@ fn canonical_extra(row: &WireRow<'_>) -> Result<Option<String>, Fault> {
     Ok(Some(out))
 }
 
+#[inline]
 fn append(builder: &mut Builder, cell: Cell<'_>) {
     let number = match cell {
         Cell::Text(text) => {

@@ -4,11 +4,11 @@
 //! agree before a day is published. Knows nothing of files.
 
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::{Date32Type, Decimal32Type, Decimal64Type};
-use arrow_array::{Array as _, ArrayRef, RecordBatch};
+use arrow_array::types::Decimal64Type;
+use arrow_array::{Array as _, ArrayRef, Date32Array, Decimal32Array, Decimal64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use serde_json::{Map, Value as Json, json};
-use twox_hash::XxHash3_128;
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::api::wire::Field;
 
@@ -232,37 +232,57 @@ impl RowHasher {
     }
 
     fn rows(&mut self, batch: &RecordBatch, takes: impl Fn(&Column) -> bool, mut each: impl FnMut(u128)) {
-        let arrays: Vec<&ArrayRef> =
-            COLUMNS.iter().zip(batch.columns()).filter(|(column, _)| takes(column)).map(|(_, array)| array).collect();
+        let values: Vec<Values<'_>> =
+            COLUMNS.iter().zip(batch.columns()).filter(|(column, _)| takes(column)).map(|(_, array)| Values::of(array)).collect();
         for row in 0..batch.num_rows() {
-            each(self.hash(row, &arrays));
-        }
-    }
-
-    fn hash(&mut self, row: usize, arrays: &[&ArrayRef]) -> u128 {
-        self.scratch.clear();
-        for array in arrays {
-            if array.is_null(row) {
-                // no value is this long, so NULL is told from every text, the empty one included
-                self.value(u32::MAX, &[]);
-            } else if let Some(texts) = array.as_string_opt::<i32>() {
-                let text = texts.value(row).as_bytes();
-                self.value(u32::try_from(text.len()).unwrap_or(u32::MAX - 1), text);
-            } else {
-                let number = match array.data_type() {
-                    DataType::Decimal64(..) => array.as_primitive::<Decimal64Type>().value(row),
-                    DataType::Decimal32(..) => array.as_primitive::<Decimal32Type>().value(row).into(),
-                    _ => array.as_primitive::<Date32Type>().value(row).into(),
-                };
-                self.value(8, &number.to_le_bytes());
+            self.scratch.clear();
+            for values in &values {
+                values.write(row, &mut self.scratch);
             }
+            each(xxh3_128(&self.scratch));
         }
-        XxHash3_128::oneshot(&self.scratch)
+    }
+}
+
+/// A column's values, their type found out once a batch and not once a row.
+enum Values<'a> {
+    Text(&'a StringArray),
+    Amount(&'a Decimal64Array),
+    Rate(&'a Decimal32Array),
+    Date(&'a Date32Array),
+    /// None of the types that a hashed column has.
+    Other,
+}
+
+impl<'a> Values<'a> {
+    fn of(array: &'a ArrayRef) -> Self {
+        match array.data_type() {
+            DataType::Utf8 => Self::Text(array.as_string()),
+            DataType::Decimal64(..) => Self::Amount(array.as_primitive()),
+            DataType::Decimal32(..) => Self::Rate(array.as_primitive()),
+            DataType::Date32 => Self::Date(array.as_primitive()),
+            _ => Self::Other,
+        }
     }
 
-    fn value(&mut self, length: u32, bytes: &[u8]) {
-        self.scratch.extend_from_slice(&length.to_le_bytes());
-        self.scratch.extend_from_slice(bytes);
+    /// Writes a row's value with its length before it; NULL as a length that no value has, so that it is
+    /// told from every text, the empty one included.
+    #[inline]
+    fn write(&self, row: usize, out: &mut Vec<u8>) {
+        let number = match self {
+            Self::Text(array) if array.is_valid(row) => {
+                let text = array.value(row).as_bytes();
+                out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX - 1).to_le_bytes());
+                out.extend_from_slice(text);
+                return;
+            }
+            Self::Amount(array) if array.is_valid(row) => array.value(row),
+            Self::Rate(array) if array.is_valid(row) => array.value(row).into(),
+            Self::Date(array) if array.is_valid(row) => array.value(row).into(),
+            _ => return out.extend_from_slice(&u32::MAX.to_le_bytes()),
+        };
+        out.extend_from_slice(&8u32.to_le_bytes());
+        out.extend_from_slice(&number.to_le_bytes());
     }
 }
 

@@ -2,7 +2,7 @@
 //! one. Not for secrets: anyone with the seed can repeat every draw.
 
 use chrono::{Datelike, NaiveDate};
-use twox_hash::XxHash3_128;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -21,7 +21,7 @@ pub(super) fn hash(seed: u64, label: &str, merchant: &str, date: NaiveDate, nth:
 
 /// The hash of raw bytes.
 pub(super) fn hash_bytes(seed: u64, key: &[u8]) -> u64 {
-    u64::try_from(XxHash3_128::oneshot_with_seed(seed, key) >> 64).unwrap_or_default()
+    u64::try_from(xxh3_128_with_seed(key, seed) >> 64).unwrap_or_default()
 }
 
 /// A number spread over all 64 bits from a hash and the position of a row under it.
