@@ -220,13 +220,12 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
     /// Hands on the object just read, which [`Reader::keep`] still holds, as a row.
     fn bare_row(&mut self) -> Step<(), E> {
         let from = self.keep.unwrap_or(self.at);
-        match WireRow::scan(&self.have, from, &mut self.order) {
-            Ok((row, _)) => {
-                self.rows += 1;
-                (self.receive)(self.rows, &row).map_err(ReadError::Receiver)
-            }
-            Err(scan) => Err(self.syntax(scan).into()),
+        let mut row = WireRow::default();
+        if let Err(scan) = row.scan(&self.have, from, &mut self.order) {
+            return Err(self.syntax(scan).into());
         }
+        self.rows += 1;
+        (self.receive)(self.rows, &row).map_err(ReadError::Receiver)
     }
 
     /// Reads one object member by member; with `keep`, so that it can be read again as a row.
@@ -310,8 +309,9 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
 
     fn row(&mut self) -> Step<(), E> {
         loop {
-            match WireRow::scan(&self.have, self.at, &mut self.order) {
-                Ok((row, end)) => {
+            let mut row = WireRow::default();
+            match row.scan(&self.have, self.at, &mut self.order) {
+                Ok(end) => {
                     if let Some(Some(code)) = row.result_code.map(scalar)
                         && code != SUCCESS
                     {

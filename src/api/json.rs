@@ -23,18 +23,21 @@ type Scanned<T> = Result<T, Scan>;
 /// A JSON string's bytes between its quotes, escapes not yet decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RawStr<'a> {
-    text: &'a str,
+    /// The string, and all that is at hand behind it.
+    rest: &'a str,
+    length: usize,
     escaped: bool,
 }
 
 impl<'a> RawStr<'a> {
     /// The string with its escapes decoded; borrowed where there are none.
     pub(crate) fn decode(self) -> Cow<'a, str> {
+        let text = &self.rest[..self.length];
         if !self.escaped {
-            return Cow::Borrowed(self.text);
+            return Cow::Borrowed(text);
         }
-        let mut out = String::with_capacity(self.text.len());
-        let mut rest = self.text;
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
         while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
             out.push_str(&rest[..at]);
             let bytes = &rest.as_bytes()[at + 1..];
@@ -53,6 +56,31 @@ impl<'a> RawStr<'a> {
         }
         out.push_str(rest);
         Cow::Owned(out)
+    }
+
+    /// The number that one to eight digits make, as most amounts are written; none for anything else.
+    /// Without a loop, whose end would be guessed wrong for every other amount.
+    #[inline]
+    pub(crate) fn short_number(self) -> Option<u32> {
+        const ONES: u64 = u64::from_ne_bytes([1; 8]);
+        let window = self.rest.as_bytes().first_chunk::<8>()?;
+        if !(1..=8).contains(&self.length) {
+            return None;
+        }
+        // the first digit in the lowest byte: moved up, with zeros before it, so that the last is in the highest
+        let missing = 8 * (8 - self.length);
+        let zeros = (ONES * 0x30).checked_shr(8 * u32::try_from(self.length).ok()?).unwrap_or(0);
+        let digits = u64::from_le_bytes(*window) << missing | zeros;
+        let high = ONES * 0xF0;
+        if digits & high != ONES * 0x30 || digits.wrapping_add(ONES * 6) & high != ONES * 0x30 {
+            return None;
+        }
+        let values = digits & (ONES * 0x0F);
+        // neighbours are joined: into two digits, into four, into eight
+        let pairs = values.wrapping_mul(10).wrapping_add(values >> 8) & 0x00FF_00FF_00FF_00FF;
+        let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_FFFF_0000_FFFF;
+        let eight = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xFFFF_FFFF;
+        u32::try_from(eight).ok()
     }
 }
 
@@ -118,7 +146,7 @@ pub(crate) fn string(input: &str, at: usize) -> Scanned<(RawStr<'_>, usize)> {
     loop {
         pos = plain_run(input.as_bytes(), pos);
         match peek(input, pos)? {
-            b'"' => return Ok((RawStr { text: &input[start..pos], escaped }, pos + 1)),
+            b'"' => return Ok((RawStr { rest: &input[start..], length: pos - start, escaped }, pos + 1)),
             b'\\' => {
                 escaped = true;
                 pos = escape(input, pos)?;
@@ -376,4 +404,21 @@ pub(crate) fn write_object<K: AsRef<str>>(pairs: &[(K, String)], out: &mut Strin
 fn quote(text: &str, out: &mut String) {
     // a str always serializes
     out.push_str(&serde_json::to_string(text).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn short_numbers_are_read_as_any_other(text in "[0-9]{0,9}|[-0-9.,a ]{0,9}", behind in "[0-9\",]{0,9}") {
+            let found = RawStr { rest: &format!("{text}{behind}"), length: text.len(), escaped: false }.short_number();
+            let all_digits = (1..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+            let room = text.len() + behind.len() >= 8;
+            prop_assert_eq!(found, text.parse::<u32>().ok().filter(|_| all_digits && room));
+        }
+    }
 }

@@ -102,13 +102,12 @@ impl<'a> WireRow<'a> {
         self.fields[field as usize]
     }
 
-    /// Scans the array element at `at`; returns it and the offset after it. `order` is what the rows
-    /// before it had.
+    /// Scans the array element at `at` into this row, which must be a new one; returns the offset after
+    /// it. `order` is what the rows before it had.
     ///
-    /// A row that is JSON but not a proper row comes back with [`WireRow::malformed`] set: the rows
-    /// after it can still be read.
-    pub(crate) fn scan(input: &'a str, at: usize, order: &mut FieldOrder) -> Result<(Self, usize), Scan> {
-        let mut row = Self::default();
+    /// A row that is JSON but not a proper row gets [`WireRow::malformed`] set: the rows after it can
+    /// still be read.
+    pub(crate) fn scan(&mut self, input: &'a str, at: usize, order: &mut FieldOrder) -> Result<usize, Scan> {
         let end = if json::peek(input, at)? == b'{' {
             let mut nth = 0;
             let key = |input: &'a str, pos: usize| {
@@ -119,17 +118,17 @@ impl<'a> WireRow<'a> {
             json::members(input, at, key, |key, pos| {
                 let (value, end) = json::value(input, pos)?;
                 match key {
-                    Key::Field(field) => row.field(field, value),
-                    Key::Other(key) => row.member(key, value, &input[pos..end]),
+                    Key::Field(field) => self.field(field, value),
+                    Key::Other(key) => self.member(key, value, &input[pos..end]),
                 }
                 Ok(end)
             })?
         } else {
-            row.malformed = Some(Malformed::NotAnObject);
+            self.malformed = Some(Malformed::NotAnObject);
             json::value(input, at)?.1
         };
-        row.raw = &input[at..end];
-        Ok((row, end))
+        self.raw = &input[at..end];
+        Ok(end)
     }
 
     #[inline]
@@ -178,11 +177,11 @@ enum Key<'a> {
 impl FieldOrder {
     #[inline]
     fn key<'a>(&mut self, nth: usize, input: &'a str, at: usize) -> Result<(Key<'a>, usize), Scan> {
-        if let Some(Some(field)) = self.0.get(nth)
-            && let Some(rest) = input.as_bytes().get(at..)
-            && rest.starts_with(field.quoted().as_bytes())
-        {
-            return Ok((Key::Field(*field), at + field.quoted().len()));
+        if let Some(Some(field)) = self.0.get(nth) {
+            let key = &KEYS[*field as usize];
+            if key.stands_at(input.as_bytes(), at) {
+                return Ok((Key::Field(*field), at + key.length));
+            }
         }
         let (key, end) = json::string(input, at)?;
         if let Some(slot) = self.0.get_mut(nth) {
@@ -191,3 +190,44 @@ impl FieldOrder {
         Ok((Key::Other(key), end))
     }
 }
+
+/// A field's key as it stands in JSON, in words, so that it is compared without a loop.
+struct QuotedKey {
+    words: [u64; Self::WORDS],
+    masks: [u64; Self::WORDS],
+    length: usize,
+}
+
+impl QuotedKey {
+    const WORDS: usize = 3;
+
+    const fn new(field: Field) -> Self {
+        let text = field.quoted().as_bytes();
+        let (mut words, mut masks) = ([0; Self::WORDS], [0; Self::WORDS]);
+        let mut at = 0;
+        while at < text.len() {
+            words[at / 8] |= (text[at] as u64) << (at % 8 * 8);
+            masks[at / 8] |= 0xFF << (at % 8 * 8);
+            at += 1;
+        }
+        Self { words, masks, length: text.len() }
+    }
+
+    #[inline]
+    fn stands_at(&self, bytes: &[u8], at: usize) -> bool {
+        // so near to the end of what is at hand, the key is read like any other
+        let Some(window) = bytes.get(at..).and_then(<[u8]>::first_chunk::<{ Self::WORDS * 8 }>) else { return false };
+        let (found, _) = window.as_chunks::<8>();
+        found.iter().zip(self.words.iter().zip(&self.masks)).all(|(found, (word, mask))| u64::from_le_bytes(*found) & mask == *word)
+    }
+}
+
+const KEYS: [QuotedKey; Field::ALL.len()] = {
+    let mut keys = [const { QuotedKey::new(Field::AuthAmt) }; Field::ALL.len()];
+    let mut index = 0;
+    while index < keys.len() {
+        keys[index] = QuotedKey::new(Field::ALL[index]);
+        index += 1;
+    }
+    keys
+};

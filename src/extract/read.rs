@@ -145,9 +145,9 @@ impl ReadJob {
                 Ok(answer)
             });
             drop(batches);
-            let encoded = encoder.join().unwrap_or_else(|_| Err(Trouble::Internal("the encoder panicked".into())));
+            let written = encoder.join().unwrap_or_else(|_| Err(Trouble::Internal("the encoder panicked".into())));
             // where the encoder failed, the reader only knows that nobody took its rows
-            encoded.map_err(Cause::from).and_then(|encoder| Ok((read?, encoder)))
+            written.map_err(Cause::from).and_then(|written| Ok((read?, written)))
         })?;
         let Encoder { writer, arrays } = encoder;
         let totals = builder.totals().clone();

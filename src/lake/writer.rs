@@ -7,7 +7,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest as _, Sha256};
 
@@ -22,6 +22,9 @@ const ROW_GROUP_ROWS: usize = 128 * 1024;
 
 /// Columns whose values are mostly unlike each other.
 const UNLIKE: [&str; 3] = ["transaction_id", "order_no", "source_row"];
+
+/// Columns that have the same few values all over a file: no engine could skip a part of it by them.
+const ALIKE: [&str; 5] = ["run_id", "cpid", "pay_type", "acquirer_code", "settle_cycle_code"];
 
 /// Writes one day's file to `W`.
 pub struct DayWriter<W: Write + Send> {
@@ -38,9 +41,14 @@ impl<W: Write + Send> DayWriter<W> {
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
         // where nearly every value is another, a dictionary is only work
-        let properties = UNLIKE
+        let unlike =
+            |properties: WriterPropertiesBuilder, name: &&str| properties.set_column_dictionary_enabled(ColumnPath::from(*name), false);
+        let alike = |properties: WriterPropertiesBuilder, name: &&str| {
+            properties.set_column_statistics_enabled(ColumnPath::from(*name), EnabledStatistics::None)
+        };
+        let properties = ALIKE
             .iter()
-            .fold(properties, |properties, name| properties.set_column_dictionary_enabled(ColumnPath::from(*name), false))
+            .fold(UNLIKE.iter().fold(properties, unlike), alike)
             .set_column_encoding(ColumnPath::from("source_row"), Encoding::DELTA_BINARY_PACKED)
             .build();
         // without the Arrow schema, readers see the plain Parquet types of the contract

@@ -15,7 +15,7 @@ use super::totals::{Totals, is_paid};
 use super::values::{self, AMOUNT, Absent, Present, RATE, ValueError};
 
 /// Rows a batch holds before it should be taken.
-pub const BATCH_ROWS: usize = 8192;
+pub const BATCH_ROWS: usize = 4096;
 
 /// Days from 0001-01-01 to 1970-01-01: chrono counts from the one, Arrow from the other.
 const EPOCH_FROM_CE: i32 = 719_163;
@@ -133,15 +133,7 @@ impl BatchBuilder {
     /// A builder for one day's rows.
     #[must_use]
     pub fn new(day: DayContext) -> Self {
-        let builders = FIELD_COLUMNS
-            .iter()
-            .map(|column| match column.kind {
-                Kind::Decimal(RATE) => Builder::Rate(Decimal32Builder::new().with_data_type(arrow_schema::DataType::Decimal32(9, 4))),
-                Kind::Decimal(_) => Builder::Amount(Decimal64Builder::new().with_data_type(arrow_schema::DataType::Decimal64(18, 2))),
-                Kind::Date => Builder::Date(Date32Builder::new()),
-                _ => Builder::Text(StringBuilder::new()),
-            })
-            .collect();
+        let builders = FIELD_COLUMNS.iter().map(|column| Builder::new(column.kind)).collect();
         Self { day, builders, extra: StringBuilder::new(), positions: Int32Builder::new(), rows: 0, totals: Totals::default() }
     }
 
@@ -150,12 +142,10 @@ impl BatchBuilder {
     /// # Errors
     /// The first thing wrong with the row; nothing of it is then taken.
     pub fn push(&mut self, position: u64, row: &WireRow<'_>) -> Result<(), RowError> {
-        let (cells, extra) = self.read(row).map_err(|fault| fault.at(position))?;
+        let mut cells = [const { Cell::Null(Absent::Missing) }; FIELDS];
+        let extra = self.read(row, &mut cells).map_err(|fault| fault.at(position))?;
         let source_row = i32::try_from(position).map_err(|_| Fault::row("is beyond the 2,147,483,647 rows a day can hold").at(position))?;
-        self.count(&cells);
-        for (builder, cell) in self.builders.iter_mut().zip(cells) {
-            append(builder, cell);
-        }
+        self.append(&cells);
         self.extra.append_option(extra);
         self.positions.append_value(source_row);
         self.rows += 1;
@@ -187,7 +177,11 @@ impl BatchBuilder {
     pub fn take(&mut self) -> Result<RecordBatch, arrow_schema::ArrowError> {
         let rows = std::mem::take(&mut self.rows);
         let constant = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows))) };
-        let mut built = self.builders.iter_mut().map(finish);
+        let mut built = self.builders.iter_mut().zip(&FIELD_COLUMNS).map(|(builder, column)| {
+            // one that is finished has no room left, and would grow anew from nothing
+            let finished = std::mem::replace(builder, Builder::new(column.kind));
+            finished.finish()
+        });
         let columns = COLUMNS
             .iter()
             .filter_map(|column| match (column.source, column.name) {
@@ -204,7 +198,7 @@ impl BatchBuilder {
         RecordBatch::try_new(schema(), columns)
     }
 
-    fn read<'a>(&self, row: &WireRow<'a>) -> Result<(Cells<'a>, Option<String>), Fault> {
+    fn read<'a>(&self, row: &WireRow<'a>, cells: &mut Cells<'a>) -> Result<Option<String>, Fault> {
         if let Some(malformed) = &row.malformed {
             return Err(match malformed {
                 Malformed::NotAnObject => Fault::row("is not an object"),
@@ -213,7 +207,6 @@ impl BatchBuilder {
             });
         }
         let pay_date = i64::from(epoch_days(self.day.pay_date));
-        let mut cells = [const { Cell::Null(Absent::Missing) }; FIELDS];
         for (cell, column) in cells.iter_mut().zip(&FIELD_COLUMNS) {
             let given = row.get(column.field);
             let read = match read_cell(given, column.kind) {
@@ -226,15 +219,17 @@ impl BatchBuilder {
             };
             *cell = read.map_err(|error| Fault::value(column.field, given, error))?;
         }
-        Ok((cells, canonical_extra(row)?))
+        canonical_extra(row)
     }
 
-    fn count(&mut self, cells: &Cells<'_>) {
+    /// Counts a row that was found good, and appends it.
+    fn append(&mut self, cells: &Cells<'_>) {
         let totals = &mut self.totals;
         totals.rows += 1;
         // four amounts of 18 digits stay below an i64
         let mut balance = Some(0i64);
-        for (cell, column) in cells.iter().zip(&FIELD_COLUMNS) {
+        for ((cell, column), builder) in cells.iter().zip(&FIELD_COLUMNS).zip(&mut self.builders) {
+            append(builder, cell);
             match cell {
                 Cell::Null(absent) => {
                     totals.nulls[column.index][*absent as usize] += 1;
@@ -298,7 +293,7 @@ fn canonical_extra(row: &WireRow<'_>) -> Result<Option<String>, Fault> {
 }
 
 #[inline]
-fn append(builder: &mut Builder, cell: Cell<'_>) {
+fn append(builder: &mut Builder, cell: &Cell<'_>) {
     let number = match cell {
         Cell::Text(text) => {
             if let Builder::Text(builder) = builder {
@@ -306,7 +301,7 @@ fn append(builder: &mut Builder, cell: Cell<'_>) {
             }
             return;
         }
-        Cell::Number(value) => Some(value),
+        Cell::Number(value) => Some(*value),
         Cell::Null(_) => None,
     };
     // the ranges were checked where the value was read
@@ -319,12 +314,30 @@ fn append(builder: &mut Builder, cell: Cell<'_>) {
     }
 }
 
-fn finish(builder: &mut Builder) -> ArrayRef {
-    match builder {
-        Builder::Text(builder) => Arc::new(builder.finish()),
-        Builder::Amount(builder) => Arc::new(builder.finish()),
-        Builder::Rate(builder) => Arc::new(builder.finish()),
-        Builder::Date(builder) => Arc::new(builder.finish()),
+impl Builder {
+    /// With room for a batch: what is not used costs no memory.
+    fn new(kind: Kind) -> Self {
+        /// Bytes that a text takes, about.
+        const TEXT: usize = 24;
+        match kind {
+            Kind::Decimal(RATE) => {
+                Self::Rate(Decimal32Builder::with_capacity(BATCH_ROWS).with_data_type(arrow_schema::DataType::Decimal32(9, 4)))
+            }
+            Kind::Decimal(_) => {
+                Self::Amount(Decimal64Builder::with_capacity(BATCH_ROWS).with_data_type(arrow_schema::DataType::Decimal64(18, 2)))
+            }
+            Kind::Date => Self::Date(Date32Builder::with_capacity(BATCH_ROWS)),
+            _ => Self::Text(StringBuilder::with_capacity(BATCH_ROWS, BATCH_ROWS * TEXT)),
+        }
+    }
+
+    fn finish(self) -> ArrayRef {
+        match self {
+            Self::Text(mut builder) => Arc::new(builder.finish()),
+            Self::Amount(mut builder) => Arc::new(builder.finish()),
+            Self::Rate(mut builder) => Arc::new(builder.finish()),
+            Self::Date(mut builder) => Arc::new(builder.finish()),
+        }
     }
 }
 

@@ -4,8 +4,9 @@
 //! agree before a day is published. Knows nothing of files.
 
 use arrow_array::cast::AsArray as _;
-use arrow_array::types::Decimal64Type;
-use arrow_array::{Array as _, ArrayRef, Date32Array, Decimal32Array, Decimal64Array, RecordBatch, StringArray};
+use arrow_array::types::{Date32Type, Decimal32Type, Decimal64Type};
+use arrow_array::{Array as _, ArrayRef, RecordBatch};
+use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use serde_json::{Map, Value as Json, json};
 use xxhash_rust::xxh3::xxh3_128;
@@ -235,54 +236,81 @@ impl RowHasher {
         let values: Vec<Values<'_>> =
             COLUMNS.iter().zip(batch.columns()).filter(|(column, _)| takes(column)).map(|(_, array)| Values::of(array)).collect();
         for row in 0..batch.num_rows() {
-            self.scratch.clear();
+            let mut end = 0;
             for values in &values {
-                values.write(row, &mut self.scratch);
+                end = values.write(row, &mut self.scratch, end);
             }
-            each(xxh3_128(&self.scratch));
+            each(xxh3_128(&self.scratch[..end]));
         }
     }
 }
 
-/// A column's values, their type found out once a batch and not once a row.
-enum Values<'a> {
-    Text(&'a StringArray),
-    Amount(&'a Decimal64Array),
-    Rate(&'a Decimal32Array),
-    Date(&'a Date32Array),
-    /// None of the types that a hashed column has.
-    Other,
+/// A column's values, found out once a batch and not once a row.
+struct Values<'a> {
+    nulls: Option<&'a NullBuffer>,
+    kind: ValueKind<'a>,
+}
+
+enum ValueKind<'a> {
+    /// All texts, and where each begins and ends.
+    Text(&'a [u8], &'a [i32]),
+    Amount(&'a [i64]),
+    /// Rates, and days since 1970.
+    Narrow(&'a [i32]),
 }
 
 impl<'a> Values<'a> {
     fn of(array: &'a ArrayRef) -> Self {
-        match array.data_type() {
-            DataType::Utf8 => Self::Text(array.as_string()),
-            DataType::Decimal64(..) => Self::Amount(array.as_primitive()),
-            DataType::Decimal32(..) => Self::Rate(array.as_primitive()),
-            DataType::Date32 => Self::Date(array.as_primitive()),
-            _ => Self::Other,
-        }
+        let kind = match array.data_type() {
+            DataType::Utf8 => {
+                let texts = array.as_string::<i32>();
+                ValueKind::Text(texts.value_data(), texts.value_offsets())
+            }
+            DataType::Decimal64(..) => ValueKind::Amount(array.as_primitive::<Decimal64Type>().values()),
+            DataType::Decimal32(..) => ValueKind::Narrow(array.as_primitive::<Decimal32Type>().values()),
+            _ => ValueKind::Narrow(array.as_primitive::<Date32Type>().values()),
+        };
+        Self { nulls: array.nulls(), kind }
     }
 
-    /// Writes a row's value with its length before it; NULL as a length that no value has, so that it is
-    /// told from every text, the empty one included.
+    /// Writes a row's value with its length before it at `at`, and returns where it ends; NULL as a length
+    /// that no value has, so that it is told from every text, the empty one included.
     #[inline]
-    fn write(&self, row: usize, out: &mut Vec<u8>) {
-        let number = match self {
-            Self::Text(array) if array.is_valid(row) => {
-                let text = array.value(row).as_bytes();
-                out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX - 1).to_le_bytes());
-                out.extend_from_slice(text);
-                return;
+    #[expect(clippy::cast_sign_loss, reason = "an array's offsets are never negative")]
+    fn write(&self, row: usize, out: &mut Vec<u8>, at: usize) -> usize {
+        /// Most texts are no longer, and a copy of a fixed length is one instruction.
+        const SHORT: usize = 32;
+        if out.len() < at + 4 + SHORT {
+            out.resize(2 * (at + 4 + SHORT), 0);
+        }
+        if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
+            out[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+            return at + 4;
+        }
+        let number = match self.kind {
+            ValueKind::Text(texts, ends) => {
+                let (from, to) = (ends[row] as usize, ends[row + 1] as usize);
+                let length = to - from;
+                out[at..at + 4].copy_from_slice(&u32::try_from(length).unwrap_or(u32::MAX - 1).to_le_bytes());
+                let at = at + 4;
+                match texts.get(from..from + SHORT) {
+                    // what stands behind the text is written over by the next value
+                    Some(window) if length <= SHORT => out[at..at + SHORT].copy_from_slice(window),
+                    _ => {
+                        if out.len() < at + length {
+                            out.resize(at + length, 0);
+                        }
+                        out[at..at + length].copy_from_slice(&texts[from..to]);
+                    }
+                }
+                return at + length;
             }
-            Self::Amount(array) if array.is_valid(row) => array.value(row),
-            Self::Rate(array) if array.is_valid(row) => array.value(row).into(),
-            Self::Date(array) if array.is_valid(row) => array.value(row).into(),
-            _ => return out.extend_from_slice(&u32::MAX.to_le_bytes()),
+            ValueKind::Amount(values) => values[row],
+            ValueKind::Narrow(values) => values[row].into(),
         };
-        out.extend_from_slice(&8u32.to_le_bytes());
-        out.extend_from_slice(&number.to_le_bytes());
+        out[at..at + 4].copy_from_slice(&8u32.to_le_bytes());
+        out[at + 4..at + 12].copy_from_slice(&number.to_le_bytes());
+        at + 12
     }
 }
 

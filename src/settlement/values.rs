@@ -115,7 +115,11 @@ pub(crate) fn decimal(given: Given<'_>, scale: Scale) -> Result<Present<i64>, Va
         Given::Missing => Err(ValueError::Missing),
         Given::Value(Value::Null) => Ok(Err(Absent::Null)),
         Given::Value(Value::Number(number)) => parse_decimal(number, scale),
-        Given::Value(Value::Str(found)) => parse_decimal(&found.decode(), scale),
+        Given::Value(Value::Str(found)) => match found.short_number() {
+            // eight digits fit every scale but that of rates
+            Some(whole) if scale.integer_digits >= 8 => Ok(Ok(i64::from(whole) * POWERS[usize::from(scale.decimals)])),
+            _ => parse_decimal(&found.decode(), scale),
+        },
         Given::Value(Value::Other(_)) => Err(ValueError::Kind),
     }
 }
@@ -142,34 +146,30 @@ fn plain_decimal(given: &[u8], scale: Scale) -> Option<i64> {
         [b'-', rest @ ..] => (true, rest),
         all => (false, all),
     };
-    let mut value = 0;
-    let mut integer_digits = 0;
-    let mut rest = digits.iter();
-    let mut decimals = None;
-    for digit in rest.by_ref() {
-        match digit {
-            b'0'..=b'9' if integer_digits < scale.integer_digits => {
-                value = value * 10 + i64::from(digit - b'0');
-                integer_digits += 1;
-            }
-            b'.' => {
-                decimals = Some(rest.len());
-                break;
-            }
-            _ => return None,
-        }
-    }
-    if integer_digits == 0 || decimals == Some(0) || decimals.is_some_and(|found| found > usize::from(scale.decimals)) {
+    let point = digits.iter().position(|byte| *byte == b'.');
+    let (integer, decimals) = match point {
+        Some(at) => (&digits[..at], &digits[at + 1..]),
+        None => (digits, &[][..]),
+    };
+    let fits = (1..=usize::from(scale.integer_digits)).contains(&integer.len()) && decimals.len() <= usize::from(scale.decimals);
+    if !fits || (point.is_some() && decimals.is_empty()) {
         return None;
     }
-    for _ in 0..scale.decimals {
-        let digit = rest.next().unwrap_or(&b'0');
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        value = value * 10 + i64::from(digit - b'0');
-    }
+    let unscaled = digits_value(digits_value(0, integer)?, decimals)?;
+    // 16 + 2 digits at the most, which an i64 holds
+    let value = unscaled * POWERS[usize::from(scale.decimals) - decimals.len()];
     Some(if negative { -value } else { value })
+}
+
+const POWERS: [i64; 5] = [1, 10, 100, 1000, 10_000];
+
+/// `value` with more digits behind it; none where one is no digit.
+#[inline]
+fn digits_value(value: i64, digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(value, |value, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit <= 9).then(|| value * 10 + i64::from(digit))
+    })
 }
 
 /// Reads an amount in any form that is tolerated, and says what is wrong with any other.
