@@ -45,7 +45,8 @@ def answer(rows):
         return path
     simulator = subprocess.Popen([BINARY, "simulate", "--port", "0", "--sim-rows", f"={rows}"], stdout=subprocess.PIPE, text=True, env=CLEAN)
     try:
-        root = next(word for word in simulator.stdout.readline().split() if word.startswith("http://")).rstrip("/")
+        # export COOKIEPAY_BASE_URL=…
+        root = simulator.stdout.readline().strip().partition("=")[2].rstrip("/")
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
         def post(where, body, **headers):

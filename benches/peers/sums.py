@@ -9,5 +9,5 @@ from fields import AMOUNTS
 
 sums = ", ".join(f"CAST(sum({name}) AS VARCHAR) AS {name}" for name in sorted(AMOUNTS.values()))
 dates = "count(auth_date) AS auth_dates, count(DISTINCT transaction_id) AS transactions"
-found = duckdb.sql(f"SELECT count(*) AS rows, {dates}, {sums} FROM read_parquet({json.dumps(sys.argv[1:])})")
-print(json.dumps(dict(zip(found.columns, map(str, found.fetchone())))))
+found = duckdb.read_parquet(sys.argv[1:], hive_partitioning=False).aggregate(f"count(*) AS rows, {dates}, {sums}")
+print(json.dumps(dict(zip(found.columns, map(str, found.fetchall()[0])))))

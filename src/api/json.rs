@@ -58,6 +58,12 @@ impl<'a> RawStr<'a> {
         Cow::Owned(out)
     }
 
+    /// Whether eight bytes stand between the quotes.
+    #[inline]
+    pub(crate) fn is_eight_long(self) -> bool {
+        self.length == 8
+    }
+
     /// The number that one to eight digits make, as most amounts are written; none for anything else.
     /// Without a loop, whose end would be guessed wrong for every other amount.
     #[inline]

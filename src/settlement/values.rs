@@ -82,7 +82,7 @@ pub(crate) fn text(given: Given<'_>) -> Result<Present<Cow<'_, str>>, ValueError
         Given::Value(Value::Str(found)) => {
             let found = found.decode();
             // most texts begin with a letter or a digit, which settles it
-            let blank = !found.starts_with(|first: char| first.is_ascii_graphic()) && found.trim().is_empty();
+            let blank = !found.as_bytes().first().is_some_and(u8::is_ascii_graphic) && found.trim().is_empty();
             Ok(if blank { Err(Absent::Blank) } else { Ok(found) })
         }
         Given::Value(Value::Number(number)) => Ok(Ok(Cow::Borrowed(number))),
@@ -236,6 +236,14 @@ fn parse_any_decimal(given: &str, scale: Scale) -> Result<Present<i64>, ValueErr
 /// # Errors
 /// Whatever is neither absent nor a calendar date in a form the API uses.
 pub(crate) fn date(given: Given<'_>) -> Result<Present<NaiveDate>, ValueError> {
+    if let Given::Value(Value::Str(found)) = given
+        && found.is_eight_long()
+        && let Some(day) = found.short_number()
+        && let Ok(year @ 1..) = i32::try_from(day / 10_000)
+        && let Some(date) = NaiveDate::from_ymd_opt(year, day / 100 % 100, day % 100)
+    {
+        return Ok(Ok(date));
+    }
     match text(given)? {
         Err(absent) => Ok(Err(absent)),
         Ok(found) => parse_date(found.trim()).map(Ok).ok_or(ValueError::Date),
