@@ -144,6 +144,13 @@ impl Lake {
     /// The same of a version kept in `history/`.
     pub(crate) async fn file(&self, location: &Path) -> Result<Option<DayFile>, LakeError> {
         let unreadable = |reason: String| LakeError::Record { object: location.to_string(), reason };
+        if self.root.is_some() {
+            let Some(Fetched { mut file, version, .. }) = self.fetch(location).await? else { return Ok(None) };
+            // decoding takes longer than reading, and many are decoded at once
+            let read = tokio::task::spawn_blocking(move || read_end(&mut file)).await;
+            let (record, fit) = read.unwrap_or_else(|error| Err(error.to_string())).map_err(unreadable)?;
+            return Ok(Some(DayFile { record, fit, version }));
+        }
         let mut wanted = TAIL;
         loop {
             let options = GetOptions { range: Some(GetRange::Suffix(wanted)), ..GetOptions::default() };
