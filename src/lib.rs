@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Start reading at [`extract`]: one day from its request to its published object. [`run`] does that
-//! for a range, [`plan`] says for which days, [`rebuild`] makes days again from what was kept, [`result`] says what came of it. The [`simulator`]
-//! stands in for the API.
+//! for a range, for the days that [`plan`] names, and [`rebuild`] makes days again from what was kept;
+//! [`walk`] has the days in flight, and [`result`] says what came of them. The [`simulator`] stands in
+//! for the API.
 
 pub mod api;
 pub mod cli;
@@ -23,3 +24,4 @@ pub mod settlement;
 pub mod simulator;
 pub mod status;
 pub mod verify;
+pub mod walk;

@@ -95,7 +95,7 @@ pub enum Mode {
 pub struct Daily {
     /// The date in Seoul.
     pub today: NaiveDate,
-    /// Closed days up to this old are asked for again, once a day, for restatements.
+    /// Closed days up to this old are asked for again, for restatements, unless they were written today.
     pub lookback_days: u32,
     /// Days that are still open when it is over are no longer asked for.
     pub settle_window: SettleWindow,

@@ -15,8 +15,9 @@ use crate::lake::record::Environment;
 use crate::lake::store::{DayFile, Lake, day_files};
 use crate::plan::{Action, PlannedDay, Range};
 use crate::result::RunResult;
-use crate::run::{Ended, Observer, PlanError, Report, Signal, Walk, any_rows, conclude, signalled};
+use crate::run::{PlanError, any_rows};
 use crate::settlement::columns::SchemaFit;
+use crate::walk::{Ended, Observer, Report, Signal, Walk, conclude, signalled};
 
 /// What a rebuild is to do.
 #[derive(Debug, Clone)]
@@ -190,7 +191,7 @@ pub async fn rebuild(lake: &Lake, config: &RebuildConfig, observer: &dyn Observe
             report.not_attempted();
             reports.push(report);
             if let Some(Err(error)) = unplanned {
-                ended = Ended::of(&error, &config.dest);
+                ended = error.ended(&config.dest);
             }
         }
     }

@@ -1,30 +1,21 @@
-//! The walk over a range: what the lake has, what to ask for, the days in flight, and the result.
+//! A run against the API: what the lake has, what to ask for, and whether it may write there.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::NaiveDate;
-use futures::StreamExt as _;
 use tokio::sync::watch;
 
 use crate::api::client::Client;
 use crate::errors::chain;
-use crate::extract::{DayError, Extracted, Extractor, Landed, Policy, Undecided, Work, may_stand_beside, other_schema};
+use crate::extract::{Extractor, Policy, Work, may_stand_beside, other_schema};
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::record::Environment;
 use crate::lake::store::{DayFile, Lake, day_files};
 use crate::plan::{Action, Mode, PlannedDay, Range, Stored, plan};
-use crate::result::{Dates, Failure, Kind, MerchantTally, Restated, RunResult, Stopped, Tally, judge};
-
-/// Days in a row that fail for the same outside reason before a run stops asking.
-const BREAKER_DAYS: u32 = 5;
-
-/// How long days in flight may take to finish once a signal has come.
-const GRACE: Duration = Duration::from_secs(3);
-/// How much longer a day may take that is being published by then.
-const PUBLISHING_GRACE: Duration = Duration::from_secs(1);
+use crate::result::{RunResult, Stopped};
+use crate::walk::{Ended, Observer, Report, Signal, Walk, conclude, signalled};
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
@@ -45,34 +36,6 @@ pub struct RunConfig {
     pub concurrency: usize,
     /// How days are extracted.
     pub policy: Policy,
-}
-
-/// A signal that asked the run to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGINT.
-    Interrupt,
-    /// SIGTERM.
-    Terminate,
-}
-
-/// Sees a run as it goes.
-pub trait Observer: Send + Sync {
-    /// The plan is made: so many days will be asked for.
-    fn planned(&self, days: u64);
-    /// A day is done.
-    fn day(&self, outcome: &DayOutcome);
-}
-
-/// What became of a day that was to be asked for.
-#[derive(Debug, Clone)]
-pub enum DayOutcome {
-    /// In the lake.
-    Landed(Box<Landed>),
-    /// Failed.
-    Failed(NaiveDate, DayError),
-    /// Left out because the run stopped.
-    NotAttempted(NaiveDate),
 }
 
 /// Why a run could not begin.
@@ -111,9 +74,12 @@ impl PlanError {
             Self::Lake(_) | Self::Schema(_) => Stopped::Lake,
         }
     }
-}
 
-impl PlanError {
+    /// It left all of the plan undone.
+    pub(crate) fn ended(&self, dest: &str) -> Ended {
+        Ended { stopped: Some(self.stopped()), error: Some(self.told(dest)) }
+    }
+
     /// In one line, with the lake's root where the lake is at fault.
     #[must_use]
     pub fn told(&self, dest: &str) -> String {
@@ -248,7 +214,7 @@ pub async fn run(
         let plan = state.plan(config.mode);
         let asks = plan.iter().any(|day| day.action != Action::Skip);
         let proven = asks && state.prove(lake).await?;
-        Ok((plan, proven, folder))
+        Ok::<_, PlanError>((plan, proven, folder))
     };
     let planned = tokio::select! {
         planned = planned => Some(planned),
@@ -265,7 +231,7 @@ pub async fn run(
             ended = walk.days(&extractor, &plan, &mut report).await;
             // the daily job often asks for nothing but days to come
             let telling = matches!(config.mode, Mode::Backfill(_)) || !extractor.publisher().proven();
-            if report.done > 0 && report.tally.rows == 0 && telling {
+            if report.found_no_row() && telling {
                 tracing::warn!(
                     merchant_id = client.api_id(),
                     "the API answered no row for any day of this merchant: check that the API id is the right one"
@@ -274,7 +240,7 @@ pub async fn run(
         }
         Some(Err(error)) => {
             report.not_attempted();
-            ended = Ended::of(&error, &config.dest);
+            ended = error.ended(&config.dest);
         }
     }
     let counts = client.counts();
@@ -283,251 +249,5 @@ pub async fn run(
         retries: counts.retries,
         token_requests: counts.token_requests,
         ..conclude((config.command, &config.run_id, &config.dest), vec![report], ended, &signals, began)
-    }
-}
-
-/// What ended a run before its plan did.
-#[derive(Debug, Default)]
-pub(crate) struct Ended {
-    stopped: Option<Stopped>,
-    error: Option<String>,
-}
-
-impl Ended {
-    /// An error that left all of the plan undone.
-    pub(crate) fn of(error: &PlanError, dest: &str) -> Self {
-        Self { stopped: Some(error.stopped()), error: Some(error.told(dest)) }
-    }
-
-    /// This, or where it is nothing the other.
-    pub(crate) fn or(self, other: Self) -> Self {
-        if self.stopped.is_some() { self } else { other }
-    }
-}
-
-/// Makes the result of what each merchant's days came to.
-pub(crate) fn conclude(
-    (command, run_id, dest): (&'static str, &str, &str),
-    reports: Vec<Report>,
-    ended: Ended,
-    signals: &watch::Receiver<Option<Signal>>,
-    began: Instant,
-) -> RunResult {
-    let signal = *signals.borrow();
-    let stopped = match signal {
-        Some(Signal::Interrupt) => Some(Stopped::Interrupt),
-        Some(Signal::Terminate) => Some(Stopped::Terminate),
-        None => ended.stopped,
-    };
-    let ranges = || reports.iter().filter_map(|report| report.range);
-    let (from, to) = (ranges().map(|range| range.from).min(), ranges().map(|range| range.to).max());
-    let mut tally = Tally::default();
-    let (mut failures, mut restated, mut merchants) = (Vec::new(), Vec::new(), Vec::new());
-    for report in reports {
-        tally.add(&report.tally);
-        failures.extend(report.failures);
-        restated.extend(report.restated);
-        merchants.push(MerchantTally { merchant_id: report.merchant_id, tally: report.tally });
-    }
-    failures.sort_by_key(|failure| failure.pay_date);
-    restated.sort_by_key(|day| day.pay_date);
-    let (exit_code, status) = judge(stopped, &tally, &failures);
-    RunResult {
-        command,
-        run_id: run_id.to_owned(),
-        status,
-        exit_code,
-        from,
-        to,
-        dest: dest.to_owned(),
-        tally,
-        restated,
-        failures,
-        merchants,
-        requests: 0,
-        retries: 0,
-        token_requests: 0,
-        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        error: ended.error,
-    }
-}
-
-/// How the days of a plan are gone through.
-pub(crate) struct Walk<'a> {
-    pub(crate) concurrency: usize,
-    pub(crate) observer: &'a dyn Observer,
-    pub(crate) signals: watch::Receiver<Option<Signal>>,
-}
-
-impl Walk<'_> {
-    /// Does the plan's days, several at once, until all are done or something stops the run.
-    pub(crate) async fn days(&self, work: &impl Work, plan: &[PlannedDay], report: &mut Report) -> Ended {
-        let days: Vec<NaiveDate> = plan.iter().filter(|day| day.action != Action::Skip).map(|day| day.pay_date).collect();
-        report.tally.dates.planned = plan.len() as u64;
-        report.tally.dates.skipped = (plan.len() - days.len()) as u64;
-        let breaker = Breaker::default();
-        let mut undecided: Vec<Box<Undecided>> = Vec::new();
-        let mut outcomes = futures::stream::iter(days)
-            .map(|day| {
-                let (breaker, signals) = (&breaker, self.signals.clone());
-                async move {
-                    if breaker.open() || signals.borrow().is_some() {
-                        return Err(DayOutcome::NotAttempted(day));
-                    }
-                    let publishing = AtomicBool::new(false);
-                    let Some(extracted) = within_grace(work.work(day, &publishing), &publishing, signals).await else {
-                        return Err(DayOutcome::NotAttempted(day));
-                    };
-                    breaker.note(extracted.as_ref().err());
-                    match extracted {
-                        Ok(Extracted::Undecided(day)) => Ok(day),
-                        Ok(Extracted::Landed(landed)) => Err(DayOutcome::Landed(landed)),
-                        Err(error) => Err(DayOutcome::Failed(day, error)),
-                    }
-                }
-            })
-            .buffer_unordered(self.concurrency);
-        while let Some(done) = outcomes.next().await {
-            match done {
-                Ok(day) => undecided.push(day),
-                Err(outcome) => report.day(outcome, self.observer),
-            }
-        }
-        drop(outcomes);
-        let mut decided = futures::stream::iter(undecided)
-            .map(|day| {
-                let signals = self.signals.clone();
-                async move {
-                    let pay_date = day.pay_date();
-                    let publishing = AtomicBool::new(false);
-                    let decided = Box::pin(work.publisher().decide(*day, &publishing));
-                    match within_grace(decided, &publishing, signals).await {
-                        Some(Ok(landed)) => DayOutcome::Landed(Box::new(landed)),
-                        Some(Err(error)) => DayOutcome::Failed(pay_date, error),
-                        None => DayOutcome::NotAttempted(pay_date),
-                    }
-                }
-            })
-            .buffer_unordered(self.concurrency);
-        while let Some(outcome) = decided.next().await {
-            report.day(outcome, self.observer);
-        }
-        if !breaker.opened_by_lake() {
-            return Ended::default();
-        }
-        let error = format!("the lake failed {BREAKER_DAYS} days in a row, and the run stopped");
-        Ended { stopped: Some(Stopped::Lake), error: Some(error) }
-    }
-}
-
-/// Returns when a signal has come.
-pub(crate) async fn signalled(mut signals: watch::Receiver<Option<Signal>>) {
-    if signals.wait_for(Option::is_some).await.is_err() {
-        // no signal can come any more
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Runs a day until it is done, or until a signal has come and the time to finish is over. A day that
-/// is being published by then is waited for a little longer: the result should know of it.
-async fn within_grace<T>(day: impl Future<Output = T>, publishing: &AtomicBool, signals: watch::Receiver<Option<Signal>>) -> Option<T> {
-    let mut day = std::pin::pin!(day);
-    tokio::select! {
-        done = &mut day => return Some(done),
-        () = signalled(signals) => {}
-    }
-    if let Ok(done) = tokio::time::timeout(GRACE, &mut day).await {
-        return Some(done);
-    }
-    if !publishing.load(Ordering::Relaxed) {
-        return None;
-    }
-    tokio::time::timeout(PUBLISHING_GRACE, day).await.ok()
-}
-
-/// Opens when asking on is pointless: the credentials were refused, or several days in a row failed
-/// upstream or at the lake.
-#[derive(Default)]
-struct Breaker {
-    in_a_row: AtomicU32,
-    last_at_lake: AtomicBool,
-}
-
-impl Breaker {
-    fn open(&self) -> bool {
-        self.in_a_row.load(Ordering::Relaxed) >= BREAKER_DAYS
-    }
-
-    fn opened_by_lake(&self) -> bool {
-        self.open() && self.last_at_lake.load(Ordering::Relaxed)
-    }
-
-    fn note(&self, error: Option<&DayError>) {
-        if self.open() {
-            return;
-        }
-        match error.map(|error| error.kind) {
-            Some(Kind::Auth) => self.in_a_row.store(BREAKER_DAYS, Ordering::Relaxed),
-            Some(kind @ (Kind::Upstream | Kind::RateLimit | Kind::Storage)) => {
-                self.last_at_lake.store(kind == Kind::Storage, Ordering::Relaxed);
-                self.in_a_row.fetch_add(1, Ordering::Relaxed);
-            }
-            Some(_) => {}
-            None => self.in_a_row.store(0, Ordering::Relaxed),
-        }
-    }
-}
-
-/// Gathers what one merchant's days come to.
-pub(crate) struct Report {
-    merchant_id: String,
-    /// The days planned.
-    pub(crate) range: Option<Range>,
-    tally: Tally,
-    failures: Vec<Failure>,
-    restated: Vec<Restated>,
-    /// Days that landed.
-    done: u64,
-}
-
-impl Report {
-    pub(crate) fn new(merchant_id: &str, range: Option<Range>) -> Self {
-        let dates = Dates { planned: range.map_or(0, Range::len), ..Dates::default() };
-        let tally = Tally { dates, ..Tally::default() };
-        Self { merchant_id: merchant_id.to_owned(), range, tally, failures: Vec::new(), restated: Vec::new(), done: 0 }
-    }
-
-    /// Nothing of the plan was done.
-    pub(crate) fn not_attempted(&mut self) {
-        self.tally.dates.not_attempted = self.tally.dates.planned;
-    }
-
-    fn day(&mut self, outcome: DayOutcome, observer: &dyn Observer) {
-        observer.day(&outcome);
-        let dates = &mut self.tally.dates;
-        match outcome {
-            DayOutcome::NotAttempted(_) => dates.not_attempted += 1,
-            DayOutcome::Landed(landed) => {
-                self.done += 1;
-                if landed.written {
-                    dates.published += 1;
-                } else {
-                    dates.unchanged += 1;
-                }
-                dates.empty += u64::from(landed.rows == 0);
-                self.tally.rows += landed.rows;
-                self.tally.rejected_rows += landed.rejected_rows;
-                self.tally.bytes_written += landed.bytes;
-                self.restated.extend(landed.restated);
-                for (sum, day) in self.tally.totals.iter_mut().zip(landed.sums) {
-                    *sum += day;
-                }
-            }
-            DayOutcome::Failed(pay_date, error) => {
-                dates.failed += 1;
-                let DayError { kind, message, attempts } = error;
-                self.failures.push(Failure { merchant_id: self.merchant_id.clone(), pay_date, kind, message, attempts });
-            }
-        }
     }
 }

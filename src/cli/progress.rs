@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::run::{DayOutcome, Observer};
+use crate::walk::{DayOutcome, Observer};
 
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 

@@ -10,8 +10,8 @@ use crate::config::{ApiSettings, Root};
 use crate::errors::chain;
 use crate::lake::layout::MerchantName;
 use crate::lake::record::Environment;
-use crate::run::Signal;
 use crate::simulator::Simulator;
+use crate::walk::Signal;
 
 /// A client, and the simulator it asks where that is embedded.
 pub(super) struct Session {

@@ -15,15 +15,6 @@ use super::record::Environment;
 /// A skippable frame of the zstd format.
 const SKIPPABLE: u32 = 0x184D_2A50;
 
-/// What the day record says of a day's evidence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// The object's path inside the lake.
-    pub name: String,
-    /// SHA-256 of the object.
-    pub sha256: String,
-}
-
 /// What is to be known to read an answer again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawHeader {

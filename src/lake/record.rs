@@ -4,8 +4,6 @@ use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::raw::Evidence;
-
 /// The key of the record in the Parquet file's metadata.
 pub const RECORD_KEY: &str = "cookiepay_etl.day";
 
@@ -92,6 +90,15 @@ pub struct DayRecord {
     pub raw: Option<Evidence>,
     /// SHA-256 of the file with these 64 digits as zeros.
     pub seal: String,
+}
+
+/// What the day record says of a day's evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The object's path inside the lake.
+    pub name: String,
+    /// SHA-256 of the object.
+    pub sha256: String,
 }
 
 /// Why a day is open.

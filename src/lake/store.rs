@@ -24,8 +24,7 @@ use super::error::LakeError;
 use super::file::{footer_length, read_end, read_footer};
 use super::layout::{DayKey, HISTORY, RAW, SETTLEMENTS, STAGING, UNKNOWN_RUN, staging};
 use super::lock::DayLock;
-use super::raw::Evidence;
-use super::record::DayRecord;
+use super::record::{DayRecord, Evidence};
 use super::seal;
 use super::staging::{Over, Staged, StagingFolder, Version};
 
