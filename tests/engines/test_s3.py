@@ -88,7 +88,7 @@ def test_pyarrow_reads_the_table_where_it_lies(bucket):
 
 def test_a_big_day_goes_up_in_parts_and_reads_back_whole(bucket):
     day = date(2024, 1, 2)
-    run = etl.backfill(bucket.url("lake"), "--sim-rows", "=1200000", first=day, last=day, env=bucket.env)
+    run = etl.backfill(bucket.url("lake"), "--sim-rows", "=1500000", first=day, last=day, env=bucket.env)
     assert run.code == 0, run
     name = "lake/" + etl.settlement(day)
     assert bucket.names() == [name]
@@ -99,10 +99,10 @@ def test_a_big_day_goes_up_in_parts_and_reads_back_whole(bucket):
     content = bucket.read(name)
     assert len(content) == run.result["bytes_written"] > 2 * (8 << 20)
     stored = etl.Day(content)
-    assert stored.rows.num_rows == stored.record["rows"] == run.result["rows"] == 1_200_000
+    assert stored.rows.num_rows == stored.record["rows"] == run.result["rows"] == 1_500_000
     sums = {name: pc.sum(stored.rows[name]).as_py() for name in SUMMED}
     assert sums == etl.decimals(stored.record["sums"]) == etl.decimals(run.result["totals"])
-    assert stored.rows["source_row"].to_pylist() == list(range(1, 1_200_001))
+    assert stored.rows["source_row"].to_pylist() == list(range(1, 1_500_001))
     assert stored.is_sealed()
 
 
