@@ -286,6 +286,8 @@ fn a_lake_that_is_not_there_and_one_that_holds_nothing() {
     assert!(!lake.path().join("no").exists());
     assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(0).stderr.contains("holds no"));
     rebuild(lake.path(), (DAY, "2024-01-04"), &[]).exits(2);
+    let unsaid = finish(binary().args(["rebuild", "--from", DAY, "--dest"]).arg(lake.path())).exits(2).result();
+    assert!(unsaid["error"].as_str().unwrap().contains("--to <DATE>"), "{unsaid}");
     assert!(rebuild(lake.path(), (DAY, DAY), &["--api-id", "m9"]).exits(2).stderr.contains("m9"));
 }
 

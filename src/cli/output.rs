@@ -106,8 +106,10 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let run = ["backfill", "sync", "rebuild"].into_iter().find(|name| arguments.iter().any(|argument| argument == name));
     if let Some(command) = run.filter(|_| code == 2) {
-        let first = error.to_string();
-        let message = first.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        let told = error.to_string();
+        // the first paragraph; what clap lists is on lines of its own
+        let first = told.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        let message = first.split_whitespace().collect::<Vec<_>>().join(" ");
         let result = RunResult::not_begun(command, None, None, Stopped::Settings, message);
         let json = serde_json::to_string(&result).unwrap_or_default();
         if let Some(path) = result_file(&arguments) {
