@@ -9,13 +9,12 @@ use object_store::path::Path;
 use tokio::sync::watch;
 
 use crate::extract::{RebuildPolicy, Rebuilder, Remade, Source};
-use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName, is_damaged, time_of};
 use crate::lake::record::Environment;
 use crate::lake::store::{DayFile, Lake, day_files};
 use crate::plan::{Action, PlannedDay, Range};
 use crate::result::RunResult;
-use crate::run::{PlanError, any_rows};
+use crate::run::{PlanError, any_rows, newest_file};
 use crate::settlement::columns::SchemaFit;
 use crate::walk::{Ended, Observer, Report, Signal, Walk, conclude, signalled};
 
@@ -65,36 +64,25 @@ pub async fn plan(lake: &Lake, config: &RebuildConfig) -> Result<Plans, PlanErro
     let wanted = known.into_iter().filter(|merchant| config.merchant.as_ref().is_none_or(|only| only == merchant));
     let mut plans = Plans { merchants: Vec::new(), environment: None };
     for merchant in wanted {
-        let of_merchant: Vec<DayKey> = stored.iter().filter(|key| key.merchant == merchant).cloned().collect();
-        let in_range = of_merchant.iter().filter(|key| config.range.contains(key.pay_date)).cloned().collect();
+        let of_merchant = stored.iter().filter(|key| key.merchant == merchant).cloned();
+        let (in_range, others): (Vec<DayKey>, Vec<DayKey>) = of_merchant.partition(|key| config.range.contains(key.pay_date));
         let mut files: BTreeMap<DayKey, Result<DayFile, String>> = day_files(lake, in_range).await?.into_iter().collect();
         let mut records = files.values().flatten().map(|file| &file.record);
         plans.environment = plans.environment.or(records.clone().next().map(|record| record.environment));
-        let proven = records.any(|record| record.rows > 0) || any_rows(lake, &of_merchant).await?;
+        let proven = records.any(|record| record.rows > 0) || any_rows(lake, &others).await?;
         let mut plan = RebuildPlan { merchant, days: Vec::new(), remade: BTreeMap::new(), proven };
         for pay_date in config.range.days() {
             let key = DayKey { pay_date, merchant: plan.merchant.clone() };
-            // the newest first
-            let kept = answers.remove(&key).map(|mut kept| {
-                kept.reverse();
-                kept
-            });
-            plan.add(&key, files.remove(&key), kept.unwrap_or_default(), history.remove(&key).unwrap_or_default());
+            let newest_first = answers.remove(&key).into_iter().flatten().rev().collect();
+            plan.add(&key, files.remove(&key), newest_first, history.remove(&key).unwrap_or_default());
         }
         plans.merchants.push(plan);
     }
     if let Some(merchant) = config.merchant.as_ref().filter(|_| plans.merchants.is_empty()) {
         return Err(PlanError::Unknown(merchant.api_id()));
     }
-    for key in stored.iter().rev() {
-        if plans.environment.is_some() {
-            break;
-        }
-        plans.environment = match lake.day(key).await {
-            Ok(file) => file.map(|file| file.record.environment),
-            Err(LakeError::Record { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
+    if plans.environment.is_none() {
+        plans.environment = newest_file(lake, &stored).await?.map(|(_, file)| file.record.environment);
     }
     Ok(plans)
 }
@@ -102,38 +90,31 @@ pub async fn plan(lake: &Lake, config: &RebuildConfig) -> Result<Plans, PlanErro
 impl RebuildPlan {
     fn add(&mut self, key: &DayKey, file: Option<Result<DayFile, String>>, answers: Vec<Path>, history: Vec<Path>) {
         let at = key.settlement();
-        let time = answers.first().and_then(time_of);
+        let newest = answers.first().cloned();
+        let time = newest.as_ref().and_then(time_of);
+        let is_later = |file: &DayFile| answers.is_empty() || time.is_some_and(|time| file.record.extracted_at > time);
         let replaced_later = history.iter().rev().find(|version| !is_damaged(version) && time_of(version) > time);
-        let (source, reason) = match (answers.first(), &file) {
-            (Some(newest), Some(Ok(file))) if time.is_some_and(|time| file.record.extracted_at > time) => match file.fit {
-                SchemaFit::Same => (None, format!("its file is of a later answer than {newest}, and of this version's schema")),
-                SchemaFit::Appended | SchemaFit::Widened => {
-                    (Some(Source::Table), "from its own file, into this version's schema".to_owned())
+        let (source, reason) = match (newest, &file) {
+            (newest, Some(Ok(file))) if is_later(file) => {
+                let why = newest.map_or_else(|| "no answer was kept".into(), |newest| format!("it is of a later answer than {newest}"));
+                match file.fit {
+                    SchemaFit::Same => (None, format!("{why}, and its schema is this version's")),
+                    SchemaFit::Appended | SchemaFit::Widened => {
+                        (Some(Source::Table), "from its own file, into this version's schema".to_owned())
+                    }
+                    SchemaFit::Other => nothing(format!(
+                        "{at} cannot be carried over into this version's schema, and {why}: fetch the day again into another --dest"
+                    )),
                 }
-                SchemaFit::Other => nothing(format!(
-                    "{at} has another schema and is of a later answer than {newest}, which alone was kept: fetch the day again into another --dest"
-                )),
-            },
-            (Some(newest), Some(Err(_)) | None) if let Some(later) = replaced_later => nothing(format!(
-                "{at} cannot be read, and {later} was of a later answer than {newest}, the newest that was kept: fetch the day again"
-            )),
-            (Some(newest), _) => {
-                let reason = format!("from the answer {newest}");
-                (Some(Source::Answers(answers)), reason)
             }
-            (None, None) => (None, "neither the day nor an answer is in the lake".to_owned()),
-            (None, Some(Ok(file))) => match file.fit {
-                SchemaFit::Same => (None, "no answer was kept, and its schema is this version's".to_owned()),
-                SchemaFit::Appended | SchemaFit::Widened => {
-                    (Some(Source::Table), "from its own file, into this version's schema".to_owned())
-                }
-                SchemaFit::Other => nothing(format!(
-                    "{at} cannot be carried over into this version's schema, and no answer was kept: fetch the day again into another --dest"
-                )),
-            },
+            (Some(newest), Some(Err(_)) | None) if let Some(later) = replaced_later => nothing(format!(
+                "{at} is missing or cannot be read, and {later} was of a later answer than {newest}, the newest that was kept: fetch the day again"
+            )),
+            (Some(newest), _) => (Some(Source::Answers(answers)), format!("from the answer {newest}")),
             (None, Some(Err(why))) => {
                 nothing(format!("{at} cannot be read ({why}), and no answer was kept: fetch the day again with backfill"))
             }
+            (None, _) => (None, "neither the day nor an answer is in the lake".to_owned()),
         };
         let action = if source.is_some() { Action::Rebuild } else { Action::Skip };
         self.days.push(PlannedDay { pay_date: key.pay_date, action, reason });

@@ -141,20 +141,22 @@ pub async fn read_state(lake: Option<&Lake>, merchant: &MerchantName, config: &R
         state.stored.insert(key.pay_date, stored);
     }
     // where none of the planned days tells whose lake it is, any other day does
-    for key in days.iter().rev() {
-        if witnessed {
-            break;
-        }
-        match lake.day(key).await {
-            Ok(Some(file)) => {
-                admit(key, &file, false, config.policy.environment)?;
-                witnessed = true;
-            }
-            Ok(None) | Err(LakeError::Record { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+    if !witnessed && let Some((key, file)) = newest_file(lake, &days).await? {
+        admit(&key, &file, false, config.policy.environment)?;
     }
     Ok(state)
+}
+
+/// The newest of these days, in their order, whose file can be read.
+pub(crate) async fn newest_file(lake: &Lake, days: &[DayKey]) -> Result<Option<(DayKey, DayFile)>, LakeError> {
+    for key in days.iter().rev() {
+        match lake.day(key).await {
+            Ok(Some(file)) => return Ok(Some((key.clone(), file))),
+            Ok(None) | Err(LakeError::Record { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// Checks a file that the run will stand beside; with `planned`, also one that it may replace.

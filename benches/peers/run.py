@@ -121,13 +121,12 @@ def main():
                 # one round warms the files up; what is run once is not warmed up
                 if number > runs or (runs == 1 and number == 0):
                     continue
-                shutil.rmtree(lake, ignore_errors=True)
+                if name == contenders[0][0]:
+                    shutil.rmtree(lake, ignore_errors=True)
                 measured = measure(command, env)
                 print(f"{name:14} {measured['user']:7.2f} user {measured['system']:6.2f} system {measured['wall']:7.2f} wall {measured['memory']:8.0f} MiB", file=sys.stderr)
-                if number > 0 or options.runs == 0:
+                if number > 0:
                     found[name].append(measured)
-        if not lake.exists():
-            measure(ours, env)
     finally:
         server.terminate()
         server.wait()

@@ -118,7 +118,7 @@ pub enum Extracted {
 }
 
 /// A day that was read and waits to be published; see [`Extracted::Undecided`].
-pub struct Undecided(pub(crate) ReadDay);
+pub struct Undecided(ReadDay);
 
 impl Undecided {
     /// The pay date.
@@ -140,7 +140,7 @@ pub struct DayError {
 }
 
 /// A day read and encoded, not yet published.
-pub(crate) struct ReadDay {
+struct ReadDay {
     staged: Staged,
     encoded: Encoded,
 }

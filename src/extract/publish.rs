@@ -154,7 +154,7 @@ impl Publisher<'_> {
             written: false,
             rows: record.rows,
             rejected_rows: record.rejected_rows,
-            sums: encoded.sums,
+            sums: sums(record),
             bytes: 0,
             restated: None,
         };

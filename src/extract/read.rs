@@ -25,14 +25,13 @@ use crate::lake::staging::StagingWriter;
 use crate::lake::writer::DayWriter;
 use crate::settlement::batch::{BATCH_ROWS, BatchBuilder, DayContext, RowError};
 use crate::settlement::columns::{SCHEMA_VERSION, fingerprint};
-use crate::settlement::totals::{ArrayTotals, Digest, Sums, Totals, sums_json};
+use crate::settlement::totals::{ArrayTotals, Digest, Totals, sums_json};
 
 use super::{BadRows, DayError, Reading, day_error};
 
 /// A day read and encoded, and what was noticed on the way.
 pub(super) struct Encoded {
     pub(super) record: DayRecord,
-    pub(super) sums: Sums,
     pub(super) bytes: u64,
     pub(super) empty_by_code: bool,
     pub(super) rejects: Rejects,
@@ -156,15 +155,7 @@ impl ReadJob {
             .map_err(|difference| Trouble::Internal(format!("control totals differ, the day was not published: {difference}")))?;
         let record = self.record(&answer, &totals, arrays.digest(), rejects.count, evidence()?);
         let (record, bytes) = writer.finish(record).map_err(Trouble::Lake)?;
-        Ok(Encoded {
-            record,
-            sums: totals.sums,
-            bytes,
-            empty_by_code: answer.empty_by_code,
-            rejects,
-            has_extra,
-            unknown_members: answer.unknown_members,
-        })
+        Ok(Encoded { record, bytes, empty_by_code: answer.empty_by_code, rejects, has_extra, unknown_members: answer.unknown_members })
     }
 
     fn record(&self, answer: &Answer, totals: &Totals, digest: Digest, rejected_rows: u64, raw: Option<Evidence>) -> DayRecord {

@@ -281,15 +281,7 @@ fn carry_over(at: &Path, mut file: File, stored: DayRecord, run_id: String, out:
         return Err(unreadable(difference));
     }
     let (record, bytes) = writer.finish(record).map_err(Trouble::Lake)?;
-    Ok(Encoded {
-        sums: totals.sums(),
-        record,
-        bytes,
-        empty_by_code: false,
-        rejects: Rejects::default(),
-        has_extra: false,
-        unknown_members: Vec::new(),
-    })
+    Ok(Encoded { record, bytes, empty_by_code: false, rejects: Rejects::default(), has_extra: false, unknown_members: Vec::new() })
 }
 
 /// A batch of the table with another run's id in it.

@@ -2,16 +2,17 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, new_null_array};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowSchemaConverter, parquet_to_arrow_schema};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::schema::types::SchemaDescriptor;
 
-use crate::settlement::columns::{SCHEMA_VERSION, SchemaFit, fingerprint, schema, schema_of_part, widen};
+use crate::settlement::columns::{COLUMNS, SCHEMA_VERSION, SchemaFit, fingerprint, schema, type_name};
 
 use super::record::{DayRecord, RECORD_KEY};
 
@@ -76,6 +77,29 @@ pub(crate) fn read_rows(file: File, mut each: impl FnMut(&RecordBatch) -> Result
         each(&widen(&batch?)?)?;
     }
     Ok(())
+}
+
+/// The Arrow schema under which to read a file that has some of the table's columns; none where it
+/// has others, too.
+fn schema_of_part(found: &Schema) -> Option<SchemaRef> {
+    let part: Option<Vec<_>> = found
+        .fields()
+        .iter()
+        .map(|field| {
+            let column = COLUMNS.iter().find(|column| column.name == field.name())?;
+            (column.type_name() == type_name(field.data_type())).then(|| field.as_ref().clone().with_data_type(column.data_type()))
+        })
+        .collect();
+    part.map(|fields| Arc::new(Schema::new(fields)))
+}
+
+/// A batch of a file that has some of the table's columns as one of the table: NULL where it has none.
+fn widen(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let arrays = COLUMNS.iter().map(|column| {
+        let found = batch.column_by_name(column.name).cloned();
+        found.unwrap_or_else(|| new_null_array(&column.data_type(), batch.num_rows()))
+    });
+    RecordBatch::try_new(schema(), arrays.collect())
 }
 
 #[cfg(test)]

@@ -131,13 +131,11 @@ impl Staged {
             upload.finish().await.map(drop)
         } else {
             let mode = if self.path == self.target { over.mode() } else { PutMode::Overwrite };
-            match self.store.put_opts(&self.path, self.held.iter().cloned().collect(), mode.into()).await {
+            let payload: PutPayload = self.held.iter().cloned().collect();
+            match self.store.put_opts(&self.path, payload.clone(), mode.into()).await {
                 Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => return Ok(Published::Changed),
                 // AWS_CONDITIONAL_PUT=disabled, for servers that know no conditions
-                Err(Error::NotImplemented { .. }) => {
-                    let payload: PutPayload = self.held.iter().cloned().collect();
-                    self.store.put(&self.path, payload).await.map(drop)
-                }
+                Err(Error::NotImplemented { .. }) => self.store.put(&self.path, payload).await.map(drop),
                 stored => stored.map(drop),
             }
         };

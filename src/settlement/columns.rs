@@ -3,8 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow_array::{RecordBatch, new_null_array};
-use arrow_schema::{ArrowError, DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use sha2::{Digest as _, Sha256};
 
 use crate::api::wire::Field;
@@ -223,33 +222,6 @@ impl SchemaFit {
             Some(_) => Self::Widened,
         }
     }
-}
-
-/// The Arrow schema under which to read a file that has some of the table's columns; none where it
-/// has others, too.
-#[must_use]
-pub fn schema_of_part(found: &Schema) -> Option<SchemaRef> {
-    let part: Option<Vec<_>> = found
-        .fields()
-        .iter()
-        .map(|field| {
-            let column = COLUMNS.iter().find(|column| column.name == field.name())?;
-            (column.type_name() == type_name(field.data_type())).then(|| field.as_ref().clone().with_data_type(column.data_type()))
-        })
-        .collect();
-    part.map(|fields| Arc::new(Schema::new(fields)))
-}
-
-/// A batch of a file that has some of the table's columns as one of the table: NULL where it has none.
-///
-/// # Errors
-/// Where a column that may not be NULL is missing.
-pub fn widen(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let arrays = COLUMNS.iter().map(|column| {
-        let found = batch.column_by_name(column.name).cloned();
-        found.unwrap_or_else(|| new_null_array(&column.data_type(), batch.num_rows()))
-    });
-    RecordBatch::try_new(schema(), arrays.collect())
 }
 
 /// Lower-case hexadecimal.

@@ -108,12 +108,6 @@ impl ArrayTotals {
         self.digest
     }
 
-    /// Exact sums of the amount columns.
-    #[must_use]
-    pub fn sums(&self) -> Sums {
-        self.sums
-    }
-
     /// The NULLs that a day record states, and those of columns that it did not know yet as missing.
     #[must_use]
     pub fn nulls_over(&self, stated: &Json) -> Json {
