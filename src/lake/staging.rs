@@ -24,6 +24,8 @@ pub struct StagingFolder {
 }
 
 impl StagingFolder {
+    const TRIES: u32 = 100;
+
     /// Where there is no such folder: on S3 an upload that was not completed is not an object.
     pub(super) fn none() -> Self {
         Self { held: None }
@@ -35,18 +37,22 @@ impl StagingFolder {
         let fail = LakeError::open(&staging.display().to_string());
         fs::create_dir_all(staging).map_err(&fail)?;
         sweep(staging);
-        loop {
-            fs::create_dir_all(&folder).map_err(&fail)?;
-            let lock = File::open(&folder).map_err(&fail)?;
+        // runs that end or sweep at this moment may take away what was just made
+        for _ in 0..Self::TRIES {
+            let lock = match fs::create_dir_all(&folder).and_then(|()| File::open(&folder)) {
+                Ok(lock) => lock,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(fail(error)),
+            };
             // some network file systems lock no folders; a sweep there removes nothing either
             if let Err(error) = lock.lock() {
                 tracing::debug!(%error, "the staging folder cannot be locked");
             }
-            // a sweep may have taken the folder between its making and its locking
             if folder.exists() {
                 return Ok(Self { held: Some((folder, lock)) });
             }
         }
+        Err(fail(io::ErrorKind::NotFound.into()))
     }
 }
 
