@@ -1,5 +1,6 @@
 //! The walk over a plan: the days in flight, signals, when to stop asking, and what it all came to.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -123,26 +124,36 @@ impl Walk<'_> {
         report.tally.dates.skipped = (plan.len() - days.len()) as u64;
         let breaker = Breaker::default();
         let mut undecided: Vec<Box<Undecided>> = Vec::new();
-        let mut outcomes = futures::stream::iter(days)
-            .map(|day| {
-                let (breaker, signals) = (&breaker, self.signals.clone());
-                async move {
-                    if breaker.open() || signals.borrow().is_some() {
-                        return Err(DayOutcome::NotAttempted(day));
-                    }
-                    let publishing = AtomicBool::new(false);
-                    let Some(extracted) = within_grace(work.work(day, &publishing), &publishing, signals).await else {
-                        return Err(DayOutcome::NotAttempted(day));
-                    };
-                    breaker.note(extracted.as_ref().err());
+        let grace = &Grace::new(self.signals.clone());
+        let breaker = &breaker;
+        // two buffers: while days are published, as many others are asked for
+        let read = futures::stream::iter(days).map(|day| async move {
+            if breaker.open() || grace.has_begun() {
+                return Err(DayOutcome::NotAttempted(day));
+            }
+            match grace.bound(work.read(day), &AtomicBool::new(false)).await {
+                Some(Ok(read)) => Ok(read),
+                Some(Err(error)) => Err(breaker.failed(day, error)),
+                None => Err(DayOutcome::NotAttempted(day)),
+            }
+        });
+        let landed = read.buffer_unordered(self.concurrency).map(|read| async move {
+            let read = read?;
+            let day = read.pay_date();
+            let publishing = AtomicBool::new(false);
+            match grace.bound(Box::pin(work.publisher().land(read, &publishing)), &publishing).await {
+                Some(Ok(extracted)) => {
+                    breaker.succeeded();
                     match extracted {
-                        Ok(Extracted::Undecided(day)) => Ok(day),
-                        Ok(Extracted::Landed(landed)) => Err(DayOutcome::Landed(landed)),
-                        Err(error) => Err(DayOutcome::Failed(day, error)),
+                        Extracted::Undecided(day) => Ok(day),
+                        Extracted::Landed(landed) => Err(DayOutcome::Landed(landed)),
                     }
                 }
-            })
-            .buffer_unordered(self.concurrency);
+                Some(Err(error)) => Err(breaker.failed(day, error)),
+                None => Err(DayOutcome::NotAttempted(day)),
+            }
+        });
+        let mut outcomes = landed.buffer_unordered(self.concurrency);
         while let Some(done) = outcomes.next().await {
             match done {
                 Ok(day) => undecided.push(day),
@@ -151,17 +162,13 @@ impl Walk<'_> {
         }
         drop(outcomes);
         let mut decided = futures::stream::iter(undecided)
-            .map(|day| {
-                let signals = self.signals.clone();
-                async move {
-                    let pay_date = day.pay_date();
-                    let publishing = AtomicBool::new(false);
-                    let decided = Box::pin(work.publisher().decide(*day, &publishing));
-                    match within_grace(decided, &publishing, signals).await {
-                        Some(Ok(landed)) => DayOutcome::Landed(Box::new(landed)),
-                        Some(Err(error)) => DayOutcome::Failed(pay_date, error),
-                        None => DayOutcome::NotAttempted(pay_date),
-                    }
+            .map(|day| async move {
+                let pay_date = day.pay_date();
+                let publishing = AtomicBool::new(false);
+                match grace.bound(Box::pin(work.publisher().decide(*day, &publishing)), &publishing).await {
+                    Some(Ok(landed)) => DayOutcome::Landed(Box::new(landed)),
+                    Some(Err(error)) => DayOutcome::Failed(pay_date, error),
+                    None => DayOutcome::NotAttempted(pay_date),
                 }
             })
             .buffer_unordered(self.concurrency);
@@ -184,21 +191,39 @@ pub(crate) async fn signalled(mut signals: watch::Receiver<Option<Signal>>) {
     }
 }
 
-/// Runs a day until it is done, or until a signal has come and the time to finish is over. A day that
-/// is being published by then is waited for a little longer: the result should know of it.
-async fn within_grace<T>(day: impl Future<Output = T>, publishing: &AtomicBool, signals: watch::Receiver<Option<Signal>>) -> Option<T> {
-    let mut day = std::pin::pin!(day);
-    tokio::select! {
-        done = &mut day => return Some(done),
-        () = signalled(signals) => {}
+/// The time that days in flight have once a signal has come.
+struct Grace {
+    signals: watch::Receiver<Option<Signal>>,
+    until: OnceLock<tokio::time::Instant>,
+}
+
+impl Grace {
+    fn new(signals: watch::Receiver<Option<Signal>>) -> Self {
+        Self { signals, until: OnceLock::new() }
     }
-    if let Ok(done) = tokio::time::timeout(GRACE, &mut day).await {
-        return Some(done);
+
+    /// Whether a signal has come.
+    fn has_begun(&self) -> bool {
+        self.signals.borrow().is_some()
     }
-    if !publishing.load(Ordering::Relaxed) {
-        return None;
+
+    /// Runs a day's step until it is done, or until a signal has come and the time to finish is over. A
+    /// day that is being published by then is waited for a little longer: the result should know of it.
+    async fn bound<T>(&self, step: impl Future<Output = T>, publishing: &AtomicBool) -> Option<T> {
+        let mut step = std::pin::pin!(step);
+        tokio::select! {
+            done = &mut step => return Some(done),
+            () = signalled(self.signals.clone()) => {}
+        }
+        let until = *self.until.get_or_init(|| tokio::time::Instant::now() + GRACE);
+        if let Ok(done) = tokio::time::timeout_at(until, &mut step).await {
+            return Some(done);
+        }
+        if !publishing.load(Ordering::Relaxed) {
+            return None;
+        }
+        tokio::time::timeout_at(until + PUBLISHING_GRACE, step).await.ok()
     }
-    tokio::time::timeout(PUBLISHING_GRACE, day).await.ok()
 }
 
 /// Opens when asking on is pointless: the credentials were refused, or several days in a row failed
@@ -218,19 +243,24 @@ impl Breaker {
         self.open() && self.last_at_lake.load(Ordering::Relaxed)
     }
 
-    fn note(&self, error: Option<&DayError>) {
-        if self.open() {
-            return;
+    fn succeeded(&self) {
+        if !self.open() {
+            self.in_a_row.store(0, Ordering::Relaxed);
         }
-        match error.map(|error| error.kind) {
-            Some(Kind::Auth) => self.in_a_row.store(BREAKER_DAYS, Ordering::Relaxed),
-            Some(kind @ (Kind::Upstream | Kind::RateLimit | Kind::Storage)) => {
-                self.last_at_lake.store(kind == Kind::Storage, Ordering::Relaxed);
-                self.in_a_row.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn failed(&self, pay_date: NaiveDate, error: DayError) -> DayOutcome {
+        if !self.open() {
+            match error.kind {
+                Kind::Auth => self.in_a_row.store(BREAKER_DAYS, Ordering::Relaxed),
+                Kind::Upstream | Kind::RateLimit | Kind::Storage => {
+                    self.last_at_lake.store(error.kind == Kind::Storage, Ordering::Relaxed);
+                    self.in_a_row.fetch_add(1, Ordering::Relaxed);
+                }
+                Kind::Contract | Kind::Guard | Kind::Internal => {}
             }
-            Some(_) => {}
-            None => self.in_a_row.store(0, Ordering::Relaxed),
         }
+        DayOutcome::Failed(pay_date, error)
     }
 }
 

@@ -22,7 +22,7 @@ use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::raw::RawHeader;
 use crate::lake::record::Environment;
-use crate::lake::staging::{Over, Staged, StagingWriter};
+use crate::lake::staging::{Staged, StagingWriter};
 use crate::lake::store::Lake;
 use crate::result::{Kind, Restated};
 use crate::settlement::batch::DayContext;
@@ -77,15 +77,16 @@ pub struct Extractor<'a> {
     warned_of_extra: AtomicBool,
 }
 
-/// What a run does for each of its days.
+/// Where a run's days come from. Reading and publishing are apart, so that the API need not wait for
+/// the lake's disk.
 pub(crate) trait Work {
-    /// Brings one day into the lake; sets `publishing` when the lake begins to change.
+    /// Reads one day, and stores it where no reader of the lake sees it.
     ///
     /// # Errors
-    /// Why the day is not in the lake, or not as it should be; the stored day is then as it was.
-    async fn work(&self, pay_date: NaiveDate, publishing: &AtomicBool) -> Result<Extracted, DayError>;
+    /// Why it cannot be read.
+    async fn read(&self, pay_date: NaiveDate) -> Result<ReadDay, DayError>;
 
-    /// Puts days into the lake.
+    /// Puts what was read into the lake.
     fn publisher(&self) -> &Publisher<'_>;
 }
 
@@ -124,7 +125,7 @@ impl Undecided {
     /// The pay date.
     #[must_use]
     pub fn pay_date(&self) -> NaiveDate {
-        self.0.encoded.record.pay_date
+        self.0.pay_date()
     }
 }
 
@@ -140,9 +141,24 @@ pub struct DayError {
 }
 
 /// A day read and encoded, not yet published.
-struct ReadDay {
+pub(crate) struct ReadDay {
     staged: Staged,
     encoded: Encoded,
+    /// The answer as received, where answers are kept.
+    raw: Option<Staged>,
+    /// Tries made.
+    attempts: u32,
+}
+
+impl ReadDay {
+    pub(crate) fn pay_date(&self) -> NaiveDate {
+        self.encoded.record.pay_date
+    }
+
+    async fn discard(self) {
+        self.staged.discard().await;
+        OptionFuture::from(self.raw.map(Staged::discard)).await;
+    }
 }
 
 impl<'a> Extractor<'a> {
@@ -162,7 +178,7 @@ impl<'a> Extractor<'a> {
     }
 
     /// Reads one answer into a staged file and, where answers are kept, into another.
-    async fn read(&self, key: &DayKey, answer: PendingAnswer) -> Result<(ReadDay, Option<Staged>), Cause<Trouble>> {
+    async fn read_answer(&self, key: &DayKey, answer: PendingAnswer, attempts: u32) -> Result<ReadDay, Cause<Trouble>> {
         let (body, events) = mpsc::channel(16);
         let Publisher { lake, run_id, .. } = &self.publisher;
         // what the file can hold, so that records and rows agree
@@ -203,7 +219,7 @@ impl<'a> Extractor<'a> {
         });
         let ((), read, raw) = tokio::join!(answer.body.pump(body), read, OptionFuture::from(raw_staged));
         match (read, raw.transpose()) {
-            (Ok((staged, encoded)), Ok(raw)) => Ok((ReadDay { staged, encoded }, raw)),
+            (Ok((staged, encoded)), Ok(raw)) => Ok(ReadDay { staged, encoded, raw, attempts }),
             // the reader only knows that nobody took its bytes
             (read, Err(error)) => {
                 OptionFuture::from(read.ok().map(|(staged, _)| staged.discard())).await;
@@ -232,29 +248,16 @@ impl<'a> Extractor<'a> {
 }
 
 impl Work for Extractor<'_> {
-    async fn work(&self, pay_date: NaiveDate, publishing: &AtomicBool) -> Result<Extracted, DayError> {
+    async fn read(&self, pay_date: NaiveDate) -> Result<ReadDay, DayError> {
         let key = self.publisher.key(pay_date);
         let mut attempts = 0;
-        let (day, raw) = self
-            .client
-            .settlement(pay_date, None, async |answer| {
-                attempts += 1;
-                self.read(&key, answer).await
-            })
-            .await
-            .map_err(day_error)?;
+        let read = self.client.settlement(pay_date, None, async |answer| {
+            attempts += 1;
+            self.read_answer(&key, answer, attempts).await
+        });
+        let day = read.await.map_err(day_error)?;
         self.warn_of_unknowns(&day.encoded);
-        if let Some(mut raw) = raw {
-            if day.encoded.record.raw.is_none() {
-                tracing::warn!(%pay_date, "the answer repeats the key or a token, and was not kept");
-                raw.discard().await;
-            } else if let Err(error) = raw.publish(&Over::Whatever).await {
-                // nothing is published that refers to what is not there
-                day.staged.discard().await;
-                return Err(storage(&error));
-            }
-        }
-        self.publisher.land(day, attempts.max(1), publishing).await
+        Ok(day)
     }
 
     fn publisher(&self) -> &Publisher<'_> {

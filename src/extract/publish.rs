@@ -78,9 +78,15 @@ impl Publisher<'_> {
         }
     }
 
-    /// Puts a day that was read into the lake, where it may go there and can be decided now.
-    pub(super) async fn land(&self, day: ReadDay, attempts: u32, publishing: &AtomicBool) -> Result<Extracted, DayError> {
-        let day = self.refuse_bad_rows(day, attempts).await?;
+    /// Puts a day that was read into the lake, where it may go there and can be decided now; sets
+    /// `publishing` when the lake begins to change.
+    ///
+    /// # Errors
+    /// Why the day is not in the lake, or not as it should be; the stored day is then as it was.
+    pub(crate) async fn land(&self, day: ReadDay, publishing: &AtomicBool) -> Result<Extracted, DayError> {
+        let attempts = day.attempts;
+        let day = self.keep_answer(day).await?;
+        let day = self.refuse_bad_rows(day).await?;
         if day.encoded.record.rows > 0 {
             self.proven.store(true, Ordering::Relaxed);
         } else if day.encoded.empty_by_code && !self.proven() {
@@ -105,8 +111,23 @@ impl Publisher<'_> {
         self.publish(day, publishing).await
     }
 
+    /// Publishes the answer that a day's record refers to: before the day, so that nothing in the lake
+    /// refers to what is not there.
+    async fn keep_answer(&self, mut day: ReadDay) -> Result<ReadDay, DayError> {
+        let Some(mut raw) = day.raw.take() else { return Ok(day) };
+        if day.encoded.record.raw.is_none() {
+            tracing::warn!(pay_date = %day.pay_date(), "the answer repeats the key or a token, and was not kept");
+            raw.discard().await;
+        } else if let Err(error) = raw.publish(&Over::Whatever).await {
+            day.discard().await;
+            return Err(storage(&error));
+        }
+        Ok(day)
+    }
+
     /// Keeps the rows that could not be read, and where the policy says so gives the day up.
-    async fn refuse_bad_rows(&self, day: ReadDay, attempts: u32) -> Result<ReadDay, DayError> {
+    async fn refuse_bad_rows(&self, day: ReadDay) -> Result<ReadDay, DayError> {
+        let attempts = day.attempts;
         let rejects = &day.encoded.rejects;
         let Some(first) = &rejects.first else { return Ok(day) };
         let key = self.key(day.encoded.record.pay_date);
@@ -119,7 +140,7 @@ impl Publisher<'_> {
         if self.bad_rows == BadRows::Reject {
             // rows that are in neither place would be lost
             if let Err(error) = kept {
-                day.staged.discard().await;
+                day.discard().await;
                 return Err(DayError { attempts, ..storage(&error) });
             }
             tracing::warn!(pay_date = %key.pay_date, rows = rejects.count, kept = %location, "rows were rejected: {first}{more}");
@@ -130,7 +151,7 @@ impl Publisher<'_> {
             Err(error) => format!("the bad rows are not kept ({})", chain(error)),
         };
         let message = format!("{first}{more}; nothing of the day was published: {see}, and --bad-rows reject to publish the rest");
-        day.staged.discard().await;
+        day.discard().await;
         Err(DayError { kind: Kind::Contract, message, attempts })
     }
 
@@ -142,12 +163,12 @@ impl Publisher<'_> {
             Ok(writer.finish(record).map_err(Trouble::Lake)?)
         });
         let (staged, (record, bytes)) = made.await.map_err(|cause| super::not_read(cause, 1))?;
-        Ok(ReadDay { staged, encoded: Encoded { record, bytes, ..encoded } })
+        Ok(ReadDay { staged, encoded: Encoded { record, bytes, ..encoded }, raw: None, attempts: 1 })
     }
 
     /// Puts a day in place of what the lake holds, where that is another.
     async fn publish(&self, day: ReadDay, publishing: &AtomicBool) -> Result<Landed, DayError> {
-        let ReadDay { mut staged, encoded } = day;
+        let ReadDay { mut staged, encoded, .. } = day;
         let record = &encoded.record;
         let mut landed = Landed {
             pay_date: record.pay_date,

@@ -33,7 +33,7 @@ use crate::settlement::totals::ArrayTotals;
 
 use super::publish::is_protected;
 use super::read::{Encoded, ReadJob, Rejects, Trouble};
-use super::{DayError, Extracted, Publisher, ReadDay, Reading, Work, not_read, storage};
+use super::{DayError, Publisher, ReadDay, Reading, Work, not_read, storage};
 
 /// What a day is made from.
 #[derive(Debug, Clone)]
@@ -110,7 +110,7 @@ impl<'a> Rebuilder<'a> {
         if let Some(stored) = stored {
             let own = stored.record.raw.as_ref().and_then(|raw| older.iter().find(|at| at.as_ref() == raw.name));
             let Some(own) = own.filter(|_| is_protected(&stored.record)) else { return Ok(read) };
-            read.staged.discard().await;
+            read.discard().await;
             tracing::warn!(pay_date = %key.pay_date, "the newest answer, {newest}, has no rows, and was passed over for {own}, which the day was made from");
             return self.read_answer(key, own, Some(stored)).await;
         }
@@ -118,13 +118,13 @@ impl<'a> Rebuilder<'a> {
         match had {
             Ok(None) => Ok(read),
             Ok(Some(earlier)) => {
-                read.staged.discard().await;
+                read.discard().await;
                 Err(refused(format!(
                     "the newest answer, {newest}, has no rows, and {earlier} has some: if the day is empty by now, run again with --allow-empty-replacement, else remove that answer"
                 )))
             }
             Err(error) => {
-                read.staged.discard().await;
+                read.discard().await;
                 Err(error)
             }
         }
@@ -213,7 +213,7 @@ impl<'a> Rebuilder<'a> {
                 ..error
             },
         })?;
-        Ok(ReadDay { staged, encoded })
+        Ok(ReadDay { staged, encoded, raw: None, attempts: 1 })
     }
 
     /// Carries a day's rows over into a file of this version's schema.
@@ -226,20 +226,19 @@ impl<'a> Rebuilder<'a> {
         let (record, run_id) = (stored.record.clone(), self.publisher.run_id.clone());
         let carried = self.publisher.stage(key, move |out| carry_over(&at, file, record, run_id, out).map_err(Cause::from));
         let (staged, encoded) = carried.await.map_err(|cause| not_read(cause, 1))?;
-        Ok(ReadDay { staged, encoded })
+        Ok(ReadDay { staged, encoded, raw: None, attempts: 1 })
     }
 }
 
 impl Work for Rebuilder<'_> {
-    async fn work(&self, pay_date: NaiveDate, publishing: &AtomicBool) -> Result<Extracted, DayError> {
+    async fn read(&self, pay_date: NaiveDate) -> Result<ReadDay, DayError> {
         let key = self.publisher.key(pay_date);
         let Some(day) = self.days.get(&pay_date) else { return Err(refused(format!("nothing is kept of {pay_date}"))) };
-        let day = match &day.source {
-            Source::Answers(answers) => self.read_answers(&key, answers, day).await?,
-            Source::Table => self.carry_table(&key, day.stored.as_ref()).await?,
-            Source::Nothing(why) => return Err(refused(why.clone())),
-        };
-        self.publisher.land(day, 1, publishing).await
+        match &day.source {
+            Source::Answers(answers) => self.read_answers(&key, answers, day).await,
+            Source::Table => self.carry_table(&key, day.stored.as_ref()).await,
+            Source::Nothing(why) => Err(refused(why.clone())),
+        }
     }
 
     fn publisher(&self) -> &Publisher<'_> {
