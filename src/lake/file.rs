@@ -9,7 +9,7 @@ use arrow_schema::{ArrowError, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowSchemaConverter, parquet_to_arrow_schema};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaDataReader;
+use parquet::file::metadata::{ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy};
 use parquet::schema::types::SchemaDescriptor;
 
 use crate::settlement::columns::{COLUMNS, SCHEMA_VERSION, SchemaFit, fingerprint, schema, type_name};
@@ -18,6 +18,14 @@ use super::record::{DayRecord, RECORD_KEY};
 
 /// This version's schema as its files state it.
 static OURS: LazyLock<Option<SchemaDescriptor>> = LazyLock::new(|| ArrowSchemaConverter::new().convert(&schema()).ok());
+
+/// A record is read without what the footer says of values: a plan looks at thousands of footers.
+static NO_STATISTICS: LazyLock<ParquetMetaDataOptions> = LazyLock::new(|| {
+    ParquetMetaDataOptions::new()
+        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll)
+});
 
 /// The length of a Parquet file's footer, from its last eight bytes.
 pub(super) fn footer_length(tail: &[u8]) -> Option<u64> {
@@ -28,7 +36,7 @@ pub(super) fn footer_length(tail: &[u8]) -> Option<u64> {
 
 /// The day record in a Parquet footer, and how the file's columns fit this version's.
 pub(super) fn read_footer(footer: &[u8]) -> Result<(DayRecord, SchemaFit), String> {
-    let metadata = ParquetMetaDataReader::decode_metadata(footer).map_err(|error| error.to_string())?;
+    let metadata = ParquetMetaDataReader::decode_metadata_with_options(footer, Some(&NO_STATISTICS)).map_err(|error| error.to_string())?;
     let file = metadata.file_metadata();
     let pairs = file.key_value_metadata();
     let record = pairs.into_iter().flatten().find(|pair| pair.key == RECORD_KEY).and_then(|pair| pair.value.as_deref());
