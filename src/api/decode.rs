@@ -72,11 +72,14 @@ impl Read for BodyReader {
 
 /// What the answer's headers say of its bytes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Charset(&'static Encoding);
+pub struct Charset(&'static Encoding);
 
 impl Charset {
     /// The charset a `Content-Type` declares; UTF-8 where it declares none.
-    pub(crate) fn from_content_type(header: Option<&str>) -> Result<Self, ApiError> {
+    ///
+    /// # Errors
+    /// Where it declares one that nobody knows.
+    pub fn from_content_type(header: Option<&str>) -> Result<Self, ApiError> {
         let Some(label) = header.and_then(charset_label).filter(|label| !label.is_empty()) else { return Ok(Self(UTF_8)) };
         // names for CP949 that the WHATWG list lacks
         let known = match label.to_ascii_lowercase().as_str() {
@@ -98,8 +101,8 @@ fn charset_label(content_type: &str) -> Option<&str> {
 pub(super) const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 const BLOCK: usize = 64 * 1024;
 
-/// The answer's text, block by block.
-pub(crate) struct TextReader {
+/// The answer's text, block by block: decompressed, in UTF-8, without a byte order mark.
+pub struct TextReader {
     source: Box<dyn BufRead + Send>,
     charset: Charset,
     decoder: Decoder,
@@ -143,11 +146,12 @@ impl Watch {
 }
 
 impl TextReader {
-    /// Begins to read: looks at the first bytes for gzip, whatever the headers said of it.
+    /// Begins to read: looks at the first bytes for gzip, whatever the headers said of it. More than
+    /// `limit` bytes, decompressed, are refused.
     ///
     /// # Errors
     /// What the body's first read meets.
-    pub(crate) fn new(mut body: impl BufRead + Send + 'static, charset: Charset, limit: u64) -> Result<Self, ApiError> {
+    pub fn new(mut body: impl BufRead + Send + 'static, charset: Charset, limit: u64) -> Result<Self, ApiError> {
         let first = body.fill_buf().map_err(|error| failure(error, 0))?;
         // no JSON begins with these bytes, so proxies that drop or add the header do no harm
         let source: Box<dyn BufRead + Send> = if first.starts_with(&GZIP_MAGIC[..first.len().min(2)]) && !first.is_empty() {

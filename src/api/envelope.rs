@@ -51,7 +51,7 @@ impl<E> From<ApiError> for ReadError<E> {
 /// # Errors
 /// The first thing wrong with the answer as a whole, an error code included, or what `receive`
 /// returned. Rows handed on before an error do not count.
-pub(crate) fn read<E>(
+pub fn read<E>(
     text: TextReader,
     empty_codes: &[String],
     receive: impl FnMut(u64, &WireRow<'_>) -> Result<(), E>,

@@ -5,7 +5,7 @@
 //! [`wire`] row at a time. What the fields mean is [`crate::settlement`]'s to know.
 
 pub mod client;
-pub(crate) mod decode;
+pub mod decode;
 pub mod envelope;
 pub mod error;
 pub(crate) mod json;
