@@ -320,8 +320,8 @@ impl Publisher<'_> {
     /// The version of a day that was just published, wherever another run may have put it by now.
     async fn published(&self, key: &DayKey, record: &DayRecord) -> Result<File, LakeError> {
         for place in [key.settlement(), key.history(record.extracted_at, &record.run_id)] {
-            if let Some(Fetched { mut file, .. }) = self.lake.fetch(&place).await?
-                && read_end(&mut file).is_ok_and(|(found, _)| found.seal == record.seal)
+            if let Some(Fetched { file, .. }) = self.lake.fetch(&place).await?
+                && read_end(&file).is_ok_and(|(found, _)| found.seal == record.seal)
             {
                 return Ok(file);
             }

@@ -1,7 +1,7 @@
 //! Reads a Parquet file of the lake: its footer, its record, its rows as rows of this version's table.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::{RecordBatch, new_null_array};
@@ -15,6 +15,9 @@ use parquet::schema::types::SchemaDescriptor;
 use crate::settlement::columns::{COLUMNS, SCHEMA_VERSION, SchemaFit, fingerprint, schema, type_name};
 
 use super::record::{DayRecord, RECORD_KEY};
+
+/// Bytes of a file's end that are read first: more than nearly every footer has.
+pub(super) const TAIL: u64 = 32 << 10;
 
 /// This version's schema as its files state it.
 static OURS: LazyLock<Option<SchemaDescriptor>> = LazyLock::new(|| ArrowSchemaConverter::new().convert(&schema()).ok());
@@ -54,22 +57,25 @@ pub(super) fn read_footer(footer: &[u8]) -> Result<(DayRecord, SchemaFit), Strin
 }
 
 /// A file's footer with its last eight bytes, and where it begins.
-pub(super) fn read_end_bytes(file: &mut File) -> Result<(Vec<u8>, u64), String> {
-    let fail = |error: io::Error| error.to_string();
-    let size = file.metadata().map_err(fail)?.len();
-    let read = |file: &mut File, from: u64| -> io::Result<Vec<u8>> {
-        file.seek(SeekFrom::Start(from))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map(|_| bytes)
+pub(super) fn read_end_bytes(file: &File) -> Result<(Vec<u8>, u64), String> {
+    let size = file.metadata().map_err(|error| error.to_string())?.len();
+    let read = |length: u64| {
+        let mut bytes = vec![0; usize::try_from(length).map_err(|error| error.to_string())?];
+        file.read_exact_at(&mut bytes, size - length).map_err(|error| error.to_string())?;
+        Ok::<_, String>(bytes)
     };
-    let end = read(file, size.saturating_sub(8)).map_err(fail)?;
+    // most footers come whole with the first read
+    let mut end = read(size.min(TAIL))?;
     let footer = footer_length(&end).map(|length| length + 8).filter(|footer| *footer <= size).ok_or("it is not a Parquet file")?;
-    let start = size - footer;
-    Ok((read(file, start).map_err(fail)?, start))
+    match usize::try_from(footer) {
+        Ok(footer) if footer <= end.len() => drop(end.drain(..end.len() - footer)),
+        _ => end = read(footer)?,
+    }
+    Ok((end, size - footer))
 }
 
 /// A whole file's record, and how its columns fit this version's.
-pub(crate) fn read_end(file: &mut File) -> Result<(DayRecord, SchemaFit), String> {
+pub(crate) fn read_end(file: &File) -> Result<(DayRecord, SchemaFit), String> {
     let (bytes, _) = read_end_bytes(file)?;
     read_footer(&bytes[..bytes.len() - 8])
 }

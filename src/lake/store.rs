@@ -21,15 +21,12 @@ use crate::settlement::columns::SchemaFit;
 use super::audit::{Audit, audit, sealed};
 use super::destination::{Destination, open_s3};
 use super::error::LakeError;
-use super::file::{footer_length, read_end, read_footer};
+use super::file::{TAIL, footer_length, read_end, read_footer};
 use super::layout::{DayKey, HISTORY, RAW, SETTLEMENTS, STAGING, UNKNOWN_RUN, staging};
 use super::lock::DayLock;
 use super::record::{DayRecord, Evidence};
 use super::seal;
 use super::staging::{Over, Staged, StagingFolder, Version};
-
-/// What is read of a file's end to find its record; most footers are smaller.
-const TAIL: u64 = 32 << 10;
 
 /// A lake, opened.
 pub struct Lake {
@@ -144,9 +141,9 @@ impl Lake {
     pub(crate) async fn file(&self, location: &Path) -> Result<Option<DayFile>, LakeError> {
         let unreadable = |reason: String| LakeError::Record { object: location.to_string(), reason };
         if self.root.is_some() {
-            let Some(Fetched { mut file, version, .. }) = self.fetch(location).await? else { return Ok(None) };
+            let Some(Fetched { file, version, .. }) = self.fetch(location).await? else { return Ok(None) };
             // decoding takes longer than reading, and many are decoded at once
-            let read = tokio::task::spawn_blocking(move || read_end(&mut file)).await;
+            let read = tokio::task::spawn_blocking(move || read_end(&file)).await;
             let (record, fit) = read.unwrap_or_else(|error| Err(error.to_string())).map_err(unreadable)?;
             return Ok(Some(DayFile { record, fit, version }));
         }
@@ -369,7 +366,7 @@ async fn check(mut file: File) -> Result<(File, Read), LakeError> {
     let checked = tokio::task::spawn_blocking(move || {
         let read = match sealed(&mut file) {
             Ok(record) => Read::Whole(Box::new(record)),
-            Err(why) => Read::Damaged(read_end(&mut file).ok().map(|(record, _)| record.seal), why),
+            Err(why) => Read::Damaged(read_end(&file).ok().map(|(record, _)| record.seal), why),
         };
         (file, read)
     });
