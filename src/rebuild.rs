@@ -9,7 +9,7 @@ use object_store::path::Path;
 use tokio::sync::watch;
 
 use crate::extract::{RebuildPolicy, Rebuilder, Remade, Source};
-use crate::lake::layout::{DayKey, MerchantName, is_damaged, time_of};
+use crate::lake::layout::{DayKey, MerchantName, Merchants, is_damaged, time_of};
 use crate::lake::record::Environment;
 use crate::lake::store::{DayFile, Lake, day_files};
 use crate::plan::{Action, PlannedDay, Range};
@@ -25,8 +25,8 @@ pub struct RebuildConfig {
     pub run_id: String,
     /// The lake's root, for the result.
     pub dest: String,
-    /// Only this merchant; else every merchant in the lake.
-    pub merchant: Option<MerchantName>,
+    /// Whose days.
+    pub merchants: Merchants,
     /// The days.
     pub range: Range,
     /// Days in flight.
@@ -61,7 +61,7 @@ pub async fn plan(lake: &Lake, config: &RebuildConfig) -> Result<Plans, PlanErro
     let stored = lake.days().await?;
     let (mut answers, mut history) = (lake.answers().await?, lake.history().await?);
     let known: BTreeSet<MerchantName> = stored.iter().chain(answers.keys()).map(|key| key.merchant.clone()).collect();
-    let wanted = known.into_iter().filter(|merchant| config.merchant.as_ref().is_none_or(|only| only == merchant));
+    let wanted = known.into_iter().filter(|merchant| config.merchants.include(merchant));
     let mut plans = Plans { merchants: Vec::new(), environment: None };
     for merchant in wanted {
         let of_merchant = stored.iter().filter(|key| key.merchant == merchant).cloned();
@@ -78,8 +78,12 @@ pub async fn plan(lake: &Lake, config: &RebuildConfig) -> Result<Plans, PlanErro
         }
         plans.merchants.push(plan);
     }
-    if let Some(merchant) = config.merchant.as_ref().filter(|_| plans.merchants.is_empty()) {
-        return Err(PlanError::Unknown(merchant.api_id()));
+    let unknown = config.merchants.named().iter().filter(|named| !plans.merchants.iter().any(|plan| plan.merchant == **named));
+    for merchant in unknown {
+        if plans.merchants.is_empty() {
+            return Err(PlanError::Unknown(merchant.api_id()));
+        }
+        tracing::warn!(merchant_id = merchant.api_id(), "the lake holds nothing of this merchant");
     }
     if plans.environment.is_none() {
         plans.environment = newest_file(lake, &stored).await?.map(|(_, file)| file.record.environment);
@@ -150,7 +154,6 @@ pub async fn rebuild(lake: &Lake, config: &RebuildConfig, observer: &dyn Observe
             if plans.is_empty() {
                 tracing::warn!("the lake holds no merchant's days, and no answers");
             }
-            let walk = Walk { concurrency: config.concurrency, observer, signals: signals.clone() };
             observer.planned(plans.iter().map(|plan| plan.remade.len() as u64).sum());
             for RebuildPlan { merchant, days, remade, proven } in plans {
                 let left = days.len() - remade.len();
@@ -163,14 +166,15 @@ pub async fn rebuild(lake: &Lake, config: &RebuildConfig, observer: &dyn Observe
                 }
                 let mut report = Report::new(&merchant.api_id(), Some(config.range));
                 let worker = Rebuilder::new(lake, merchant, config.run_id.clone(), config.policy.clone(), remade, (proven, &environment));
+                let walk = Walk { concurrency: config.concurrency, observer, signals: signals.clone(), stopped: ended.stopped.is_some() };
                 ended = ended.or(walk.days(&worker, &days, &mut report).await);
                 reports.push(report);
             }
         }
         unplanned => {
-            let mut report = Report::new(&config.merchant.as_ref().map(MerchantName::api_id).unwrap_or_default(), Some(config.range));
-            report.not_attempted();
-            reports.push(report);
+            let named = config.merchants.named().iter().map(MerchantName::api_id);
+            let named: Vec<String> = if config.merchants.named().is_empty() { vec![String::new()] } else { named.collect() };
+            reports.extend(named.iter().map(|merchant_id| Report::not_attempted(merchant_id, Some(config.range))));
             if let Some(Err(error)) = unplanned {
                 ended = error.ended(&config.dest);
             }

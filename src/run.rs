@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use chrono::NaiveDate;
 use tokio::sync::watch;
+use tracing::{Instrument as _, Span};
 
 use crate::api::client::Client;
 use crate::errors::chain;
@@ -90,61 +91,92 @@ impl PlanError {
     }
 }
 
-/// What the lake has of a merchant, as far as a plan needs it.
-pub struct LakeState {
-    range: Range,
-    stored: BTreeMap<NaiveDate, Stored>,
-    /// Files of the merchant whose records were not read.
-    unread: Vec<DayKey>,
-    proven: bool,
+/// A merchant whose days are asked for.
+pub struct Asked {
+    /// Asks for it.
+    pub client: Client,
+    /// Its id as files are named after it.
+    pub merchant: MerchantName,
 }
 
-/// Reads what a plan needs of the lake, and checks that the run may write there.
+/// What a run does for one merchant.
+pub struct RunPlan {
+    /// The API id.
+    pub merchant_id: String,
+    /// What is done about each day.
+    pub days: Vec<PlannedDay>,
+    /// Whether one of the records read is of a day that has rows.
+    proven: bool,
+    /// Files of the merchant whose records were not read.
+    unread: Vec<DayKey>,
+}
+
+/// Plans a run from what the lake has of each merchant, and checks that it may write there: a listing,
+/// and the records of the days in question.
 ///
 /// # Errors
 /// Where the lake cannot be read, or holds what the run must not mix with.
-pub async fn read_state(lake: Option<&Lake>, merchant: &MerchantName, config: &RunConfig) -> Result<LakeState, PlanError> {
+pub async fn plans(lake: Option<&Lake>, asked: &[Asked], config: &RunConfig) -> Result<Vec<RunPlan>, PlanError> {
     let days = match lake {
         Some(lake) => lake.days().await?,
         None => Vec::new(),
     };
-    let first = || days.iter().find(|key| key.merchant == *merchant).map(|key| key.pay_date);
-    let from = config.from.or_else(first).ok_or_else(|| PlanError::Since(merchant.api_id()))?;
-    let range = Range { from, to: config.to.max(from) };
-    let mut state = LakeState { range, stored: BTreeMap::new(), unread: Vec::new(), proven: false };
-    let Some(lake) = lake else { return Ok(state) };
-    let mut wanted = Vec::new();
-    for key in &days {
-        if key.merchant != *merchant {
-            continue;
-        }
-        if range.contains(key.pay_date) && config.mode.reads_records() {
-            wanted.push(key.clone());
-        } else {
-            if range.contains(key.pay_date) {
-                state.stored.insert(key.pay_date, Stored::File);
+    let mut plans = Vec::new();
+    for Asked { merchant, .. } in asked {
+        plans.push(RunPlan::make(lake, &days, merchant, config).await?);
+    }
+    Ok(plans)
+}
+
+impl RunPlan {
+    /// `days` are all that the lake holds, in their order.
+    async fn make(lake: Option<&Lake>, days: &[DayKey], merchant: &MerchantName, config: &RunConfig) -> Result<Self, PlanError> {
+        let first = || days.iter().find(|key| key.merchant == *merchant).map(|key| key.pay_date);
+        let from = config.from.or_else(first).ok_or_else(|| PlanError::Since(merchant.api_id()))?;
+        let range = Range { from, to: config.to.max(from) };
+        let (mut wanted, mut unread, mut stored) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for key in days.iter().filter(|key| key.merchant == *merchant) {
+            if range.contains(key.pay_date) && config.mode.reads_records() {
+                wanted.push(key.clone());
+            } else {
+                if range.contains(key.pay_date) {
+                    stored.insert(key.pay_date, Stored::File);
+                }
+                unread.push(key.clone());
             }
-            state.unread.push(key.clone());
         }
-    }
-    let mut witnessed = false;
-    for (key, file) in day_files(lake, wanted).await? {
-        let stored = match file {
-            Ok(file) => {
-                admit(&key, &file, true, config.policy.environment)?;
-                witnessed = true;
-                state.proven |= file.record.rows > 0;
-                Stored::Record(Box::new(file.record))
+        let (mut witnessed, mut proven) = (false, false);
+        if let Some(lake) = lake {
+            for (key, file) in day_files(lake, wanted).await? {
+                let found = match file {
+                    Ok(file) => {
+                        admit(&key, &file, true, config.policy.environment)?;
+                        witnessed = true;
+                        proven |= file.record.rows > 0;
+                        Stored::Record(Box::new(file.record))
+                    }
+                    Err(reason) => Stored::Unreadable(reason),
+                };
+                stored.insert(key.pay_date, found);
             }
-            Err(reason) => Stored::Unreadable(reason),
-        };
-        state.stored.insert(key.pay_date, stored);
+            // where none of the planned days tells whose lake it is, any other day does
+            if !witnessed && let Some((key, file)) = newest_file(lake, days).await? {
+                admit(&key, &file, false, config.policy.environment)?;
+            }
+        }
+        Ok(Self { merchant_id: merchant.api_id(), days: plan(range, &stored, config.mode), proven, unread })
     }
-    // where none of the planned days tells whose lake it is, any other day does
-    if !witnessed && let Some((key, file)) = newest_file(lake, &days).await? {
-        admit(&key, &file, false, config.policy.environment)?;
+
+    /// Days that are asked for.
+    fn asks(&self) -> usize {
+        self.days.iter().filter(|day| day.action != Action::Skip).count()
     }
-    Ok(state)
+
+    /// Whether the lake holds a day of the merchant that has rows; looks on where the plan's own
+    /// records do not tell.
+    async fn prove(&self, lake: &Lake) -> Result<bool, LakeError> {
+        if self.proven { Ok(true) } else { any_rows(lake, &self.unread).await }
+    }
 }
 
 /// The newest of these days, in their order, whose file can be read.
@@ -171,20 +203,6 @@ fn admit(key: &DayKey, file: &DayFile, planned: bool, asked: Environment) -> Res
     Ok(())
 }
 
-impl LakeState {
-    /// The plan for the run's range.
-    #[must_use]
-    pub fn plan(&self, mode: Mode) -> Vec<PlannedDay> {
-        plan(self.range, &self.stored, mode)
-    }
-
-    /// Whether the lake holds a day of the merchant that has rows; looks on where the plan's own
-    /// records do not tell.
-    async fn prove(&self, lake: &Lake) -> Result<bool, LakeError> {
-        if self.proven { Ok(true) } else { any_rows(lake, &self.unread).await }
-    }
-}
-
 /// Whether any of these days, in the order of days, has rows; newest first.
 pub(crate) async fn any_rows(lake: &Lake, days: &[DayKey]) -> Result<bool, LakeError> {
     const AT_ONCE: usize = 64;
@@ -198,58 +216,78 @@ pub(crate) async fn any_rows(lake: &Lake, days: &[DayKey]) -> Result<bool, LakeE
     Ok(false)
 }
 
-/// Runs a plan to its end and gives the result.
+/// Runs the plans of these merchants to their end, one after another, and gives the result.
 pub async fn run(
-    client: &Client,
+    asked: &[Asked],
     lake: &Lake,
-    merchant: &MerchantName,
     config: &RunConfig,
     observer: &dyn Observer,
     signals: watch::Receiver<Option<Signal>>,
 ) -> RunResult {
     let began = Instant::now();
-    let range = config.from.map(|from| Range { from, to: config.to.max(from) });
-    let mut report = Report::new(client.api_id(), range);
     let planned = async {
-        let state = read_state(Some(lake), merchant, config).await?;
+        let plans = plans(Some(lake), asked, config).await?;
         let folder = lake.begin(&config.run_id)?;
-        let plan = state.plan(config.mode);
-        let asks = plan.iter().any(|day| day.action != Action::Skip);
-        let proven = asks && state.prove(lake).await?;
-        Ok::<_, PlanError>((plan, proven, folder))
+        let mut proven = Vec::new();
+        for plan in &plans {
+            proven.push(plan.asks() > 0 && plan.prove(lake).await?);
+        }
+        Ok::<_, PlanError>((plans, proven, folder))
     };
     let planned = tokio::select! {
         planned = planned => Some(planned),
         () = signalled(signals.clone()) => None,
     };
-    let mut ended = Ended::default();
+    let (mut reports, mut ended) = (Vec::new(), Ended::default());
     match planned {
-        None => report.not_attempted(),
-        Some(Ok((plan, proven, _folder))) => {
-            report.range = plan.first().zip(plan.last()).map(|(first, last)| Range { from: first.pay_date, to: last.pay_date });
-            let extractor = Extractor::new(client, lake, merchant.clone(), config.policy.clone(), config.run_id.clone(), proven);
-            let walk = Walk { concurrency: config.concurrency, observer, signals: signals.clone() };
-            observer.planned(plan.iter().filter(|day| day.action != Action::Skip).count() as u64);
-            ended = walk.days(&extractor, &plan, &mut report).await;
-            // the daily job often asks for nothing but days to come
-            let telling = matches!(config.mode, Mode::Backfill(_)) || !extractor.publisher().proven();
-            if report.found_no_row() && telling {
-                tracing::warn!(
-                    merchant_id = client.api_id(),
-                    "the API answered no row for any day of this merchant: check that the API id is the right one"
-                );
+        Some(Ok((plans, proven, _folder))) => {
+            observer.planned(plans.iter().map(|plan| plan.asks() as u64).sum());
+            for ((asked, plan), proven) in asked.iter().zip(&plans).zip(proven) {
+                let walk = Walk { concurrency: config.concurrency, observer, signals: signals.clone(), stopped: ended.stopped.is_some() };
+                // one merchant needs no telling apart
+                let span = if plans.len() > 1 { tracing::error_span!("merchant", id = plan.merchant_id) } else { Span::none() };
+                let (report, walked) = days_of(asked, plan, proven, (lake, config), &walk).instrument(span).await;
+                reports.push(report);
+                ended = ended.or(walked);
             }
         }
-        Some(Err(error)) => {
-            report.not_attempted();
-            ended = error.ended(&config.dest);
+        unplanned => {
+            let range = config.from.map(|from| Range { from, to: config.to.max(from) });
+            reports.extend(asked.iter().map(|asked| Report::not_attempted(asked.client.api_id(), range)));
+            if let Some(Err(error)) = unplanned {
+                ended = error.ended(&config.dest);
+            }
         }
     }
-    let counts = client.counts();
-    RunResult {
-        requests: counts.requests,
-        retries: counts.retries,
-        token_requests: counts.token_requests,
-        ..conclude((config.command, &config.run_id, &config.dest), vec![report], ended, &signals, began)
+    let mut result = conclude((config.command, &config.run_id, &config.dest), reports, ended, &signals, began);
+    for Asked { client, .. } in asked {
+        let counts = client.counts();
+        result.requests += counts.requests;
+        result.retries += counts.retries;
+        result.token_requests += counts.token_requests;
     }
+    result
+}
+
+/// Walks one merchant's days.
+async fn days_of(
+    Asked { client, merchant }: &Asked,
+    plan: &RunPlan,
+    proven: bool,
+    (lake, config): (&Lake, &RunConfig),
+    walk: &Walk<'_>,
+) -> (Report, Ended) {
+    let range = plan.days.first().zip(plan.days.last()).map(|(first, last)| Range { from: first.pay_date, to: last.pay_date });
+    let mut report = Report::new(client.api_id(), range);
+    let extractor = Extractor::new(client, lake, merchant.clone(), config.policy.clone(), config.run_id.clone(), proven);
+    let ended = walk.days(&extractor, &plan.days, &mut report).await;
+    // the daily job often asks for nothing but days to come
+    let telling = matches!(config.mode, Mode::Backfill(_)) || !extractor.publisher().proven();
+    if report.found_no_row() && telling {
+        tracing::warn!(
+            merchant_id = client.api_id(),
+            "the API answered no row for any day of this merchant: check that the API id is the right one"
+        );
+    }
+    (report, ended)
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::lake::error::LakeError;
-use crate::lake::layout::{DayKey, MerchantName, is_damaged};
+use crate::lake::layout::{DayKey, MerchantName, Merchants, is_damaged};
 use crate::lake::record::{DayRecord, State};
 use crate::lake::store::{Lake, day_files};
 use crate::plan::{Range, SettleWindow};
@@ -81,8 +81,8 @@ pub struct Status {
 /// Which days to look at.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    /// Only this merchant; else every merchant in the lake.
-    pub merchant: Option<MerchantName>,
+    /// Whose days.
+    pub merchants: Merchants,
     /// From this day on; else from each merchant's first.
     pub from: Option<NaiveDate>,
     /// Up to this day; else to each merchant's last.
@@ -93,9 +93,9 @@ impl Scope {
     /// Each merchant's files in scope, and the range in which a day without one is missing.
     pub(crate) fn of(&self, days: impl IntoIterator<Item = DayKey>) -> Vec<(MerchantName, Option<Range>, BTreeSet<NaiveDate>)> {
         let mut by_merchant: BTreeMap<MerchantName, BTreeSet<NaiveDate>> = BTreeMap::new();
-        by_merchant.extend(self.merchant.clone().map(|merchant| (merchant, BTreeSet::new())));
+        by_merchant.extend(self.merchants.named().iter().map(|merchant| (merchant.clone(), BTreeSet::new())));
         for DayKey { pay_date, merchant } in days {
-            if self.merchant.as_ref().is_none_or(|wanted| *wanted == merchant) {
+            if self.merchants.include(&merchant) {
                 by_merchant.entry(merchant).or_default().insert(pay_date);
             }
         }

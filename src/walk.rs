@@ -114,6 +114,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) concurrency: usize,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) signals: watch::Receiver<Option<Signal>>,
+    /// Whether something stopped the run already.
+    pub(crate) stopped: bool,
 }
 
 impl Walk<'_> {
@@ -128,7 +130,7 @@ impl Walk<'_> {
         let breaker = &breaker;
         // two buffers: while days are published, as many others are asked for
         let read = futures::stream::iter(days).map(|day| async move {
-            if breaker.open() || grace.has_begun() {
+            if self.stopped || breaker.open() || grace.has_begun() {
                 return Err(DayOutcome::NotAttempted(day));
             }
             match grace.bound(work.read(day), &AtomicBool::new(false)).await {
@@ -288,9 +290,11 @@ impl Report {
         self.done > 0 && self.tally.rows == 0
     }
 
-    /// Nothing of the plan was done.
-    pub(crate) fn not_attempted(&mut self) {
-        self.tally.dates.not_attempted = self.tally.dates.planned;
+    /// The report of a merchant whose plan could not be made.
+    pub(crate) fn not_attempted(merchant_id: &str, range: Option<Range>) -> Self {
+        let mut report = Self::new(merchant_id, range);
+        report.tally.dates.not_attempted = report.tally.dates.planned;
+        report
     }
 
     fn day(&mut self, outcome: DayOutcome, observer: &dyn Observer) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
 use cookiepay_etl::api::client::{Client, ClientConfig, Credentials};
+use cookiepay_etl::api::throttle::Throttle;
 use cookiepay_etl::extract::{BadRows, Policy, Reading};
 use cookiepay_etl::lake::destination::Destination;
 use cookiepay_etl::lake::layout::MerchantName;
@@ -18,7 +19,7 @@ use cookiepay_etl::lake::record::Environment;
 use cookiepay_etl::lake::store::Lake;
 use cookiepay_etl::plan::{Daily, Mode, SettleWindow};
 use cookiepay_etl::result::RunResult;
-use cookiepay_etl::run::{RunConfig, run};
+use cookiepay_etl::run::{Asked, RunConfig, run};
 use cookiepay_etl::simulator::{Options, Simulator, SimulatorArgs, restated_on};
 use cookiepay_etl::walk::{DayOutcome, Observer};
 use support::api::{Api, Reply, answer, row};
@@ -55,7 +56,7 @@ async fn sync(simulator: &Simulator, lake: &Path, since: NaiveDate, today: Naive
         timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_secs(3),
         retries: 2,
-        rate_limit: 0,
+        pace: Throttle::new(0),
         max_answer_bytes: 1 << 20,
         clock: Arc::new(move || noon_in_seoul),
     };
@@ -79,7 +80,8 @@ async fn sync(simulator: &Simulator, lake: &Path, since: NaiveDate, today: Naive
         },
     };
     let (_quiet, signals) = watch::channel(None);
-    run(&client, &lake, &MerchantName::new(id).unwrap(), &config, &Unseen, signals).await
+    let asked = [Asked { client, merchant: MerchantName::new(id).unwrap() }];
+    run(&asked, &lake, &config, &Unseen, signals).await
 }
 
 /// What the simulator would answer for a day, and what the lake holds: transaction, status, amount

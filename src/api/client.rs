@@ -46,8 +46,8 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// More tries after the first.
     pub retries: u32,
-    /// Requests a second, 0 for no limit.
-    pub rate_limit: u32,
+    /// When it may be asked.
+    pub pace: Throttle,
     /// The largest answer taken, decompressed.
     pub max_answer_bytes: u64,
     /// The time.
@@ -78,7 +78,6 @@ pub struct Client {
     config: ClientConfig,
     credentials: Credentials,
     tokens: TokenSource,
-    throttle: Throttle,
     counters: Counters,
     /// New tokens that were refused since a call last succeeded.
     refused_new_tokens: AtomicU32,
@@ -144,7 +143,6 @@ impl Client {
         }
         Ok(Self {
             http: http.build()?,
-            throttle: Throttle::new(config.rate_limit),
             config,
             credentials,
             tokens: TokenSource::default(),
@@ -356,7 +354,7 @@ impl Client {
 
     /// Sends one request at the run's pace; its answer has a success status.
     async fn post(&self, path: &str, headers: HeaderMap, body: &serde_json::Value) -> Result<Response, ApiError> {
-        self.throttle.ready().await;
+        self.config.pace.ready().await;
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
         let mut url = self.config.base_url.clone();
         let root = url.path().trim_end_matches('/').to_owned();
@@ -382,7 +380,7 @@ impl Client {
             if wait > LONGEST_WAIT {
                 return Err(ApiError::WaitTooLong(wait));
             }
-            self.throttle.pause(wait);
+            self.config.pace.pause(wait);
         }
         // enough to find a secret in before the text is cut, and none of a body that breaks off inside one
         let mut beginning = Vec::new();

@@ -10,6 +10,6 @@ pub mod envelope;
 pub mod error;
 pub(crate) mod json;
 pub mod retry;
-pub(crate) mod throttle;
+pub mod throttle;
 pub(crate) mod token;
 pub mod wire;

@@ -1,5 +1,6 @@
 //! `check`: would a run work? Settings, token, one settlement call and the lake, a line each.
 
+use arrow_array::RecordBatch;
 use chrono::{Days, Utc};
 use clap::Args;
 use serde_json::json;
@@ -12,6 +13,7 @@ use crate::extract::lookup;
 use crate::lake::record::seoul_date;
 use crate::lake::store::Lake;
 use crate::result::Kind;
+use crate::run::Asked;
 
 use super::options::{ApiArgs, GlobalArgs, LakeArgs, OutputArgs, OutputFormat};
 use super::output;
@@ -70,7 +72,7 @@ impl CheckArgs {
     async fn check(&self, global: &GlobalArgs, checked: &mut Vec<Checked>) {
         let mut note = |name, outcome| checked.push(Checked { name, outcome });
         let flags = RawSettings { dest: self.lake.dest.clone(), ..self.api.settings() };
-        let settings = flags.over_file(global.config.as_deref()).and_then(|raw| {
+        let settings = global.settings(flags).and_then(|raw| {
             let yesterday = seoul_date(Utc::now()) - Days::new(1);
             let date = self.date.as_deref().map_or(Ok(yesterday), |date| config::pay_date("--date", date))?;
             Ok((ApiSettings::new(&raw, &self.api.simulator)?, config::destination(&raw)?, date))
@@ -83,22 +85,24 @@ impl CheckArgs {
             Ok(session) => session,
             Err(message) => return note("settings", Err((1, message))),
         };
-        note("settings", Ok(format!("merchant {} at {}, lake at {dest}", session.client.api_id(), session.source_url)));
-        match session.client.authenticate().await {
-            Ok(()) => {
-                note("token", Ok("the API takes the credentials".into()));
-                let rows = lookup(&session.client, date, None, &session.empty_codes).await;
-                note(
-                    "settlement",
-                    match rows {
-                        Ok(batches) => {
-                            Ok(format!("{} rows for {date}", batches.iter().map(arrow_array::RecordBatch::num_rows).sum::<usize>()))
-                        }
-                        Err(error) => Err((exit_code(error.kind), error.message)),
-                    },
-                );
+        let ids: Vec<&str> = session.asked.iter().map(|asked| asked.client.api_id()).collect();
+        note("settings", Ok(format!("merchant {} at {}, lake at {dest}", ids.join(", "), session.source_url)));
+        for Asked { client, .. } in &session.asked {
+            // one merchant needs no telling apart
+            let whose = if ids.len() > 1 { format!("{}: ", client.api_id()) } else { String::new() };
+            if let Err(error) = client.authenticate().await {
+                note("token", Err((api_exit_code(&error), format!("{whose}{}", chain(&error)))));
+                continue;
             }
-            Err(error) => note("token", Err((api_exit_code(&error), chain(&error)))),
+            note("token", Ok(format!("{whose}the API takes the credentials")));
+            let rows = lookup(client, date, None, &session.empty_codes).await;
+            note(
+                "settlement",
+                match rows {
+                    Ok(batches) => Ok(format!("{whose}{} rows for {date}", batches.iter().map(RecordBatch::num_rows).sum::<usize>())),
+                    Err(error) => Err((exit_code(error.kind), format!("{whose}{}", error.message))),
+                },
+            );
         }
         let probed = match Lake::open(&dest, false) {
             Ok(Some(lake)) => lake.probe(&Uuid::now_v7().to_string()).await,

@@ -88,16 +88,16 @@ impl FetchArgs {
             Err(error) => return failed(Stopped::Lake, chain(&error)),
         };
         let Some(lake) = lake.as_ref().filter(|_| !self.dry_run) else {
-            return match run::read_state(lake.as_ref(), &session.merchant, &config).await {
-                Ok(state) => {
-                    let plan = [(session.client.api_id().to_owned(), state.plan(config.mode))];
-                    output::plan((command, &shown), &plan, &self.output)
+            return match run::plans(lake.as_ref(), &session.asked, &config).await {
+                Ok(plans) => {
+                    let plans: Vec<_> = plans.into_iter().map(|plan| (plan.merchant_id, plan.days)).collect();
+                    output::plan((command, &shown), &plans, &self.output)
                 }
                 Err(error) => failed(error.stopped(), error.told(&shown)),
             };
         };
         let progress = Progress::new(global.quiet);
-        let result = run::run(&session.client, lake, &session.merchant, &config, &progress, signals()).await;
+        let result = run::run(&session.asked, lake, &config, &progress, signals()).await;
         Progress::finish();
         output::result(&result, &self.output)
     }
@@ -106,7 +106,7 @@ impl FetchArgs {
         self.output.check()?;
         let flags =
             RawSettings { dest: self.lake.dest.clone(), keep_raw: self.keep_raw.then_some(true), ..self.run.over(self.api.settings()) };
-        let raw = flags.over_file(global.config.as_deref())?;
+        let raw = global.settings(flags)?;
         let dest = config::destination(&raw)?;
         let api = ApiSettings::new(&raw, &self.api.simulator)?;
         let concurrency = config::concurrency(&raw)?;

@@ -5,9 +5,10 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde_json::{Map, Value as Json};
 
-use crate::config::{self, ApiSettings, RawSettings};
+use crate::config::{self, ApiSettings, ConfigError};
 use crate::errors::chain;
 use crate::extract::lookup;
+use crate::run::Asked;
 use crate::settlement::cells::cell;
 use crate::settlement::columns::{COLUMNS, Kind};
 
@@ -48,11 +49,13 @@ const SHOWN: [&str; 9] =
 impl LookupArgs {
     pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
         use std::io::IsTerminal as _;
-        let settings = self
-            .api
-            .settings()
-            .over_file(global.config.as_deref())
-            .and_then(|raw: RawSettings| Ok((config::pay_date("--date", &self.date)?, ApiSettings::new(&raw, &self.api.simulator)?)));
+        let settings = global.settings(self.api.settings()).and_then(|raw| {
+            let api = ApiSettings::new(&raw, &self.api.simulator)?;
+            if api.merchants.len() > 1 {
+                return Err(ConfigError::Setting("lookup asks for one merchant: name it with --merchant".into()));
+            }
+            Ok((config::pay_date("--date", &self.date)?, api))
+        });
         let (date, api) = match settings {
             Ok(settings) => settings,
             Err(error) => {
@@ -67,7 +70,8 @@ impl LookupArgs {
                 return 1;
             }
         };
-        let batches = match lookup(&session.client, date, self.tid.as_deref(), &session.empty_codes).await {
+        let Some(Asked { client, .. }) = session.asked.first() else { return 1 };
+        let batches = match lookup(client, date, self.tid.as_deref(), &session.empty_codes).await {
             Ok(batches) => batches,
             Err(error) => {
                 tracing::error!(pay_date = %date, attempts = error.attempts, "{}", error.message);

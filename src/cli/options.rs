@@ -20,6 +20,9 @@ pub(super) struct GlobalArgs {
     /// Read settings from this TOML file; flags and environment come before it
     #[arg(long, global = true, value_name = "PATH", help_heading = "Global")]
     pub(super) config: Option<PathBuf>,
+    /// Only this [[merchant]] of the settings file; repeat for several [default: all]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global")]
+    merchant: Vec<String>,
     /// Form of the logs on stderr
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", help_heading = "Global")]
     pub(super) log_format: LogFormat,
@@ -29,6 +32,13 @@ pub(super) struct GlobalArgs {
     /// Log errors alone, and show no progress
     #[arg(short, long, global = true, help_heading = "Global")]
     pub(super) quiet: bool,
+}
+
+impl GlobalArgs {
+    /// The settings that a command's flags give, and where they say nothing those of the file.
+    pub(super) fn settings(&self, flags: RawSettings) -> Result<RawSettings, ConfigError> {
+        RawSettings { only: self.merchant.clone(), ..flags }.over_file(self.config.as_deref())
+    }
 }
 
 /// Form of the logs.

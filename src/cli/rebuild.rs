@@ -7,7 +7,6 @@ use crate::config::{self, ConfigError, RawSettings};
 use crate::errors::chain;
 use crate::extract::{Reading, RebuildPolicy};
 use crate::lake::destination::Destination;
-use crate::lake::layout::MerchantName;
 use crate::lake::store::Lake;
 use crate::plan::Range;
 use crate::rebuild::{RebuildConfig, plan, rebuild};
@@ -26,7 +25,7 @@ pub(super) struct RebuildArgs {
     /// Last pay date, inclusive
     #[arg(long, value_name = "DATE")]
     to: String,
-    /// Only this merchant [default: every merchant in the lake]
+    /// Only the merchant with this API id [default: every merchant in the lake]
     #[arg(long, env = config::names::API_ID, value_name = "ID", hide_env_values = true)]
     api_id: Option<String>,
     #[command(flatten)]
@@ -79,12 +78,12 @@ impl RebuildArgs {
             api_id: self.api_id.clone(),
             ..self.run.over(self.answers.over(RawSettings::default()))
         };
-        let raw = flags.over_file(global.config.as_deref())?;
+        let raw = global.settings(flags)?;
         let dest = config::destination(&raw)?;
         let config = RebuildConfig {
             run_id: Uuid::now_v7().to_string(),
             dest: dest.to_string(),
-            merchant: raw.api_id.as_deref().map(MerchantName::new).transpose()?,
+            merchants: config::merchants_of(&raw)?,
             range,
             concurrency: config::concurrency(&raw)?,
             policy: RebuildPolicy {

@@ -6,7 +6,6 @@ use crate::config::{self, ConfigError, RawSettings};
 use crate::errors::chain;
 use crate::lake::destination::Destination;
 use crate::lake::error::LakeError;
-use crate::lake::layout::MerchantName;
 use crate::lake::store::Lake;
 use crate::status::Scope;
 
@@ -21,7 +20,7 @@ pub(super) struct ScopeArgs {
     /// Last pay date, inclusive [default: each merchant's last in the lake]
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
-    /// Only this merchant [default: every merchant in the lake]
+    /// Only the merchant with this API id [default: every merchant in the lake]
     #[arg(long, env = config::names::API_ID, value_name = "ID", hide_env_values = true)]
     api_id: Option<String>,
 }
@@ -32,11 +31,7 @@ impl ScopeArgs {
         if let (Some(from), Some(to)) = (&self.from, &self.to) {
             config::range(from, to)?;
         }
-        Ok(Scope {
-            merchant: raw.api_id.as_deref().map(MerchantName::new).transpose()?,
-            from: day("--from", &self.from)?,
-            to: day("--to", &self.to)?,
-        })
+        Ok(Scope { merchants: config::merchants_of(raw)?, from: day("--from", &self.from)?, to: day("--to", &self.to)? })
     }
 }
 
@@ -61,6 +56,6 @@ pub(super) async fn read_lake<T>(
 
 fn settings(lake: &LakeArgs, scope: &ScopeArgs, global: &GlobalArgs) -> Result<(Destination, Scope), ConfigError> {
     let flags = RawSettings { dest: lake.dest.clone(), api_id: scope.api_id.clone(), ..RawSettings::default() };
-    let raw = flags.over_file(global.config.as_deref())?;
+    let raw = global.settings(flags)?;
     Ok((config::destination(&raw)?, scope.scope(&raw)?))
 }

@@ -1,4 +1,5 @@
-//! Opens what a command needs of the API: the embedded simulator where asked for, and a client.
+//! Opens what a command needs of the API: the embedded simulator where asked for, and a client for
+//! each merchant.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -6,27 +7,27 @@ use reqwest::Url;
 use tokio::sync::watch;
 
 use crate::api::client::Client;
-use crate::config::{ApiSettings, Root};
+use crate::api::throttle::Throttle;
+use crate::config::{ApiSettings, Merchant, Root};
 use crate::errors::chain;
-use crate::lake::layout::MerchantName;
 use crate::lake::record::Environment;
+use crate::run::Asked;
 use crate::simulator::Simulator;
 use crate::walk::Signal;
 
-/// A client, and the simulator it asks where that is embedded.
+/// The merchants' clients, and the simulator they ask where that is embedded.
 pub(super) struct Session {
-    pub(super) client: Client,
+    pub(super) asked: Vec<Asked>,
     pub(super) environment: Environment,
     /// As records name it: a port that changes with every run says nothing.
     pub(super) source_url: String,
-    pub(super) merchant: MerchantName,
     pub(super) empty_codes: Vec<String>,
     _simulator: Option<Simulator>,
 }
 
 impl Session {
-    /// Starts the simulator where it is embedded, and makes the client. Asks nothing yet.
-    pub(super) async fn open(settings: ApiSettings) -> Result<Self, String> {
+    /// Starts the simulator where it is embedded, and makes the clients. Asks nothing yet.
+    pub(super) async fn open(mut settings: ApiSettings) -> Result<Self, String> {
         let (base_url, source_url, simulator) = match &settings.root {
             Root::Url(url) => (url.clone(), url.to_string(), None),
             Root::Embedded(options) => {
@@ -37,16 +38,15 @@ impl Session {
                 (url, "embedded simulator".to_owned(), Some(simulator))
             }
         };
-        let config = settings.client_config(base_url);
-        let client = Client::new(config, settings.credentials).map_err(|error| format!("cannot set up TLS: {}", chain(&error)))?;
-        Ok(Self {
-            client,
-            environment: settings.environment,
-            source_url,
-            merchant: settings.merchant,
-            empty_codes: settings.empty_codes,
-            _simulator: simulator,
-        })
+        let pace = settings.pace();
+        let mut asked = Vec::new();
+        for Merchant { credentials, name, rate_limit } in std::mem::take(&mut settings.merchants) {
+            let pace = rate_limit.map_or_else(|| pace.clone(), Throttle::new);
+            let client = Client::new(settings.client_config(base_url.clone(), pace), credentials);
+            let client = client.map_err(|error| format!("cannot set up TLS: {}", chain(&error)))?;
+            asked.push(Asked { client, merchant: name });
+        }
+        Ok(Self { asked, environment: settings.environment, source_url, empty_codes: settings.empty_codes, _simulator: simulator })
     }
 }
 

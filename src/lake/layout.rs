@@ -63,6 +63,30 @@ impl MerchantName {
     }
 }
 
+/// Whose days a command looks at.
+#[derive(Debug, Clone, Default)]
+pub struct Merchants(Vec<MerchantName>);
+
+impl Merchants {
+    /// These, or where there are none every merchant in the lake.
+    #[must_use]
+    pub fn only(merchants: Vec<MerchantName>) -> Self {
+        Self(merchants)
+    }
+
+    /// Those that are named.
+    #[must_use]
+    pub fn named(&self) -> &[MerchantName] {
+        &self.0
+    }
+
+    /// Whether a merchant is one of them.
+    #[must_use]
+    pub fn include(&self, merchant: &MerchantName) -> bool {
+        self.0.is_empty() || self.0.contains(merchant)
+    }
+}
+
 impl MerchantName {
     /// The API id that this is the name of.
     #[must_use]

@@ -3,6 +3,8 @@
 //! A flag beats its variable, which beats the file named by `--config`, which beats the default. The
 //! first two are merged where flags are parsed; here come the file, the defaults and the checks.
 
+mod merchants;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,18 +12,20 @@ use std::time::Duration;
 
 use chrono::{NaiveDate, Utc};
 use reqwest::Url;
-use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::api::client::{ClientConfig, Credentials, is_loopback};
+use crate::api::client::{ClientConfig, is_loopback};
+use crate::api::throttle::Throttle;
 use crate::extract::BadRows;
 use crate::lake::destination::Destination;
 use crate::lake::error::LakeError;
-use crate::lake::layout::{MerchantName, NameError};
+use crate::lake::layout::NameError;
 use crate::lake::record::Environment;
 use crate::plan::{Range, Refetch};
 use crate::settlement::values::parse_date;
 use crate::simulator;
+
+pub use merchants::{Merchant, MerchantTable, merchants_of};
 
 /// The environment variables, beside the usual `AWS_*` of the destination.
 pub mod names {
@@ -131,6 +135,11 @@ pub struct RawSettings {
     pub allow_empty_replacement: Option<bool>,
     /// Whether answers are kept as received.
     pub keep_raw: Option<bool>,
+    /// Several merchants, in place of the one API id.
+    pub merchant: Vec<MerchantTable>,
+    /// Names of those that the command is about; none for all.
+    #[serde(skip)]
+    pub only: Vec<String>,
 }
 
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -174,6 +183,8 @@ impl RawSettings {
             bad_rows: self.bad_rows.or(file.bad_rows),
             allow_empty_replacement: self.allow_empty_replacement.or(file.allow_empty_replacement),
             keep_raw: self.keep_raw.or(file.keep_raw),
+            merchant: file.merchant,
+            only: self.only,
         })
     }
 }
@@ -204,10 +215,8 @@ pub struct ApiSettings {
     pub environment: Environment,
     /// Where it is.
     pub root: Root,
-    /// Who asks.
-    pub credentials: Credentials,
-    /// The id as files are named after it.
-    pub merchant: MerchantName,
+    /// Who asks: at least one.
+    pub merchants: Vec<Merchant>,
     /// Result codes that mean "no rows".
     pub empty_codes: Vec<String>,
     timeout: Duration,
@@ -235,27 +244,20 @@ impl ApiSettings {
     /// The first setting that is missing or cannot be used.
     pub fn new(raw: &RawSettings, simulated: &simulator::SimulatorArgs) -> Result<Self, ConfigError> {
         let env = raw.env.unwrap_or(Env::Live);
-        let base_url = raw.base_url.as_deref();
-        let api_id = raw.api_id.clone();
-        let key = read_key(raw.api_key_file.as_deref())?;
-        let embedded = env == Env::Simulator && base_url.is_none();
-        let (environment, root, credentials) = if embedded {
-            let (options, credentials) = embed(simulated, api_id.as_deref(), key.as_ref())?;
-            (Environment::Simulator, Root::Embedded(options), credentials)
-        } else {
-            let (environment, url) = match (base_url, env) {
-                (Some(url), _) => (Environment::Custom, url),
-                (None, Env::Sandbox) => (Environment::Sandbox, SANDBOX),
-                (None, _) => (Environment::Live, LIVE),
-            };
-            (environment, Root::Url(api_root(url)?), credentials(api_id, key)?)
+        let (environment, root, merchants) = match (raw.base_url.as_deref(), env) {
+            (None, Env::Simulator) => {
+                let (options, merchants) = merchants::embedded(raw, simulated)?;
+                (Environment::Simulator, Root::Embedded(options), merchants)
+            }
+            (Some(url), _) => (Environment::Custom, Root::Url(api_root(url)?), merchants::merchants(raw)?),
+            (None, Env::Sandbox) => (Environment::Sandbox, Root::Url(api_root(SANDBOX)?), merchants::merchants(raw)?),
+            (None, Env::Live) => (Environment::Live, Root::Url(api_root(LIVE)?), merchants::merchants(raw)?),
         };
         let retries = raw.retries.unwrap_or(defaults::RETRIES);
         Ok(Self {
             environment,
             root,
-            merchant: MerchantName::new(&credentials.api_id)?,
-            credentials,
+            merchants,
             empty_codes: empty_codes(raw),
             timeout: positive("--timeout", raw.timeout, defaults::TIMEOUT)?,
             connect_timeout: positive("--connect-timeout", raw.connect_timeout, defaults::CONNECT_TIMEOUT)?,
@@ -265,15 +267,21 @@ impl ApiSettings {
         })
     }
 
-    /// How to ask the API at `base_url`.
+    /// The pace of the whole run.
     #[must_use]
-    pub fn client_config(&self, base_url: Url) -> ClientConfig {
+    pub fn pace(&self) -> Throttle {
+        Throttle::new(self.rate_limit)
+    }
+
+    /// How to ask the API at `base_url`, at this pace.
+    #[must_use]
+    pub fn client_config(&self, base_url: Url, pace: Throttle) -> ClientConfig {
         ClientConfig {
             base_url,
             timeout: self.timeout,
             connect_timeout: self.connect_timeout,
             retries: self.retries,
-            rate_limit: self.rate_limit,
+            pace,
             max_answer_bytes: self.max_answer_bytes,
             clock: Arc::new(Utc::now),
         }
@@ -284,55 +292,6 @@ fn positive(flag: &str, given: Option<Duration>, default: Duration) -> Result<Du
     match given {
         Some(Duration::ZERO) => setting(format!("{flag} must be longer than nothing")),
         given => Ok(given.unwrap_or(default)),
-    }
-}
-
-/// The embedded API takes whoever asks: the id and key that are set, or the simulated merchant's.
-fn embed(
-    simulated: &simulator::SimulatorArgs,
-    api_id: Option<&str>,
-    key: Option<&SecretString>,
-) -> Result<(simulator::Options, Credentials), ConfigError> {
-    use secrecy::ExposeSecret as _;
-    let mut options = simulator::Options::try_from(simulated)?;
-    if let Some(id) = api_id {
-        let key = key.map_or("simulator-key", |key| key.expose_secret());
-        options = options.with_merchant(id, key);
-    }
-    let (api_id, key) = options.credentials();
-    let credentials = Credentials { api_id: api_id.to_owned(), key: key.to_owned().into() };
-    Ok((options, credentials))
-}
-
-fn credentials(api_id: Option<String>, key: Option<SecretString>) -> Result<Credentials, ConfigError> {
-    use names::{API_ID, API_KEY, API_KEY_FILE};
-    let hint = "or try --env simulator, which needs no credentials";
-    match (api_id, key) {
-        (Some(api_id), Some(key)) => Ok(Credentials { api_id, key }),
-        (Some(api_id), None) => setting(format!("no key for merchant {api_id}: set {API_KEY} or {API_KEY_FILE}, {hint}")),
-        (None, Some(_)) => setting(format!("no API id: set {API_ID} or --api-id, {hint}")),
-        (None, None) => setting(format!("no credentials: set {API_ID} (or --api-id) and {API_KEY} (or {API_KEY_FILE}), {hint}")),
-    }
-}
-
-/// The key, from the environment or from a file. Never from a flag: argv is public.
-fn read_key(settings_file: Option<&Path>) -> Result<Option<SecretString>, ConfigError> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(key) = set(names::API_KEY) {
-        let key = key.into_string().map_err(|_| ConfigError::Setting(format!("{} is not UTF-8", names::API_KEY)))?;
-        return match key.trim() {
-            "" => setting(format!("{} is blank", names::API_KEY)),
-            key => Ok(Some(key.to_owned().into())),
-        };
-    }
-    let Some(path) = set(names::API_KEY_FILE).map(PathBuf::from).or_else(|| settings_file.map(Path::to_owned)) else {
-        return Ok(None);
-    };
-    let shown = path.display().to_string();
-    let key = fs::read_to_string(&path).map_err(|source| ConfigError::File { what: "the key file", path: shown.clone(), source })?;
-    match key.trim() {
-        "" => setting(format!("the key file {shown} is empty")),
-        key => Ok(Some(key.to_owned().into())),
     }
 }
 

@@ -1,0 +1,187 @@
+//! Whose days a command is about: the one merchant that flags and variables name, or those of the
+//! settings file, and where their keys come from.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use crate::api::client::Credentials;
+use crate::lake::layout::{MerchantName, Merchants};
+use crate::simulator;
+
+use super::{ConfigError, RawSettings, names, setting};
+
+/// A `[[merchant]]` table of the settings file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MerchantTable {
+    /// What people call the merchant: for `--merchant`.
+    pub name: String,
+    /// Its API id.
+    pub api_id: String,
+    /// A file that holds its key.
+    pub api_key_file: Option<PathBuf>,
+    /// The environment variable that holds its key.
+    pub api_key_env: Option<String>,
+    /// Requests a second of its own; else it shares the run's.
+    pub rate_limit: Option<u32>,
+}
+
+/// A merchant whose days are asked for.
+pub struct Merchant {
+    /// Who asks.
+    pub credentials: Credentials,
+    /// The id as files are named after it.
+    pub name: MerchantName,
+    /// Requests a second of its own; else it shares the run's.
+    pub rate_limit: Option<u32>,
+}
+
+/// The tables a command is about, in the file's order: all of them, or those named by `--merchant`.
+fn chosen(raw: &RawSettings) -> Result<Vec<&MerchantTable>, ConfigError> {
+    let tables = &raw.merchant;
+    let listed = || tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(unknown) = raw.only.iter().find(|name| !tables.iter().any(|table| table.name == **name)) {
+        return match tables.as_slice() {
+            [] => setting(format!("--merchant {unknown} names a [[merchant]] table of the settings file, and there is none: see --config")),
+            _ => setting(format!("--merchant {unknown}: the settings file has {}", listed())),
+        };
+    }
+    if let (Some(api_id), false) = (&raw.api_id, tables.is_empty()) {
+        return setting(format!(
+            "the API id {api_id} is set ({} or --api-id), and the settings file has [[merchant]] tables: choose among those with --merchant",
+            names::API_ID
+        ));
+    }
+    if raw.api_key_file.is_some() && !tables.is_empty() {
+        return setting("api_key_file stands outside the settings file's [[merchant]] tables: move it into the one it belongs to");
+    }
+    let (mut seen_names, mut seen_ids) = (BTreeSet::new(), BTreeSet::new());
+    for MerchantTable { name, api_id, .. } in tables {
+        if name.trim().is_empty() || !seen_names.insert(name) {
+            return setting(format!("[[merchant]] name {name:?}: each merchant needs a name of its own"));
+        }
+        if !seen_ids.insert(api_id) {
+            return setting(format!("[[merchant]] {name}: the API id {api_id} is another merchant's as well"));
+        }
+    }
+    Ok(tables.iter().filter(|table| raw.only.is_empty() || raw.only.contains(&table.name)).collect())
+}
+
+/// Whose days a command looks at that asks the API nothing: none named means all that are in the lake.
+///
+/// # Errors
+/// Names that are not in the settings file, or cannot name files.
+pub fn merchants_of(raw: &RawSettings) -> Result<Merchants, ConfigError> {
+    let tables = chosen(raw)?;
+    let ids = tables.iter().map(|table| &table.api_id).chain(&raw.api_id);
+    Ok(Merchants::only(ids.map(|id| MerchantName::new(id)).collect::<Result<_, _>>()?))
+}
+
+/// The merchants whose days are asked for, at least one, with their keys.
+///
+/// # Errors
+/// The first id or key that is missing or cannot be used.
+pub(super) fn merchants(raw: &RawSettings) -> Result<Vec<Merchant>, ConfigError> {
+    let tables = chosen(raw)?;
+    if tables.is_empty() {
+        return Ok(vec![Merchant::new(credentials(raw.api_id.clone(), own_key(raw)?)?, None)?]);
+    }
+    let asked = tables.into_iter().map(|table| match table_key(table)? {
+        Some(key) => Merchant::new(Credentials { api_id: table.api_id.clone(), key }, table.rate_limit),
+        None => setting(format!("no key for [[merchant]] {}: set its api_key_file or api_key_env", table.name)),
+    });
+    asked.collect()
+}
+
+/// The same for the embedded API, which takes whoever asks: the merchants that are set, with their keys
+/// where they have any, or else the simulated one.
+pub(super) fn embedded(
+    raw: &RawSettings,
+    simulated: &simulator::SimulatorArgs,
+) -> Result<(simulator::Options, Vec<Merchant>), ConfigError> {
+    let mut options = simulator::Options::try_from(simulated)?;
+    let mut given = Vec::new();
+    for table in chosen(raw)? {
+        given.push((table.api_id.clone(), table_key(table)?, table.rate_limit));
+    }
+    if let Some(api_id) = raw.api_id.clone() {
+        given.push((api_id, own_key(raw)?, None));
+    }
+    if given.is_empty() {
+        let (api_id, key) = options.credentials();
+        let credentials = Credentials { api_id: api_id.to_owned(), key: key.to_owned().into() };
+        return Ok((options, vec![Merchant::new(credentials, None)?]));
+    }
+    let mut merchants = Vec::new();
+    for (api_id, key, rate_limit) in given {
+        let key = key.unwrap_or_else(|| "simulator-key".to_owned().into());
+        options = options.with_merchant(&api_id, key.expose_secret());
+        merchants.push(Merchant::new(Credentials { api_id, key }, rate_limit)?);
+    }
+    Ok((options, merchants))
+}
+
+impl Merchant {
+    fn new(credentials: Credentials, rate_limit: Option<u32>) -> Result<Self, ConfigError> {
+        Ok(Self { name: MerchantName::new(&credentials.api_id)?, credentials, rate_limit })
+    }
+}
+
+fn credentials(api_id: Option<String>, key: Option<SecretString>) -> Result<Credentials, ConfigError> {
+    use names::{API_ID, API_KEY, API_KEY_FILE};
+    let hint = "or try --env simulator, which needs no credentials";
+    match (api_id, key) {
+        (Some(api_id), Some(key)) => Ok(Credentials { api_id, key }),
+        (Some(api_id), None) => setting(format!("no key for merchant {api_id}: set {API_KEY} or {API_KEY_FILE}, {hint}")),
+        (None, Some(_)) => setting(format!("no API id: set {API_ID} or --api-id, {hint}")),
+        (None, None) => setting(format!("no credentials: set {API_ID} (or --api-id) and {API_KEY} (or {API_KEY_FILE}), {hint}")),
+    }
+}
+
+/// The one merchant's key, from the environment or from a file. Never from a flag: argv is public.
+fn own_key(raw: &RawSettings) -> Result<Option<SecretString>, ConfigError> {
+    if let Some(key) = set(names::API_KEY) {
+        return key_in_variable(names::API_KEY, key).map(Some);
+    }
+    let file = set(names::API_KEY_FILE).map(PathBuf::from).or_else(|| raw.api_key_file.clone());
+    file.as_deref().map(key_in_file).transpose()
+}
+
+fn table_key(table: &MerchantTable) -> Result<Option<SecretString>, ConfigError> {
+    match (&table.api_key_env, &table.api_key_file) {
+        (Some(_), Some(_)) => setting(format!("[[merchant]] {}: set api_key_file or api_key_env, not both", table.name)),
+        (None, None) => Ok(None),
+        (None, Some(file)) => key_in_file(file).map(Some),
+        (Some(variable), None) => match set(variable) {
+            Some(key) => key_in_variable(variable, key).map(Some),
+            None => setting(format!("[[merchant]] {}: the variable {variable} is not set", table.name)),
+        },
+    }
+}
+
+/// A variable's value; one that is set to nothing says nothing.
+fn set(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn key_in_variable(name: &str, key: OsString) -> Result<SecretString, ConfigError> {
+    let key = key.into_string().map_err(|_| ConfigError::Setting(format!("{name} is not UTF-8")))?;
+    match key.trim() {
+        "" => setting(format!("{name} is blank")),
+        key => Ok(key.to_owned().into()),
+    }
+}
+
+fn key_in_file(path: &Path) -> Result<SecretString, ConfigError> {
+    let shown = path.display().to_string();
+    let key = fs::read_to_string(path).map_err(|source| ConfigError::File { what: "the key file", path: shown.clone(), source })?;
+    match key.trim() {
+        "" => setting(format!("the key file {shown} is empty")),
+        key => Ok(key.to_owned().into()),
+    }
+}

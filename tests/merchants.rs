@@ -1,0 +1,197 @@
+//! Several merchants in one run: the settings file's tables, each with its own key, token and part of
+//! the result.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod support;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use serde_json::Value as Json;
+use support::api::{Api, Reply, Request, answer, row};
+use support::lake::{files, rows};
+use support::{Ran, binary, finish};
+
+const FIRST: &str = "first-K3y-0123456789";
+const SECOND: &str = "second-K3y-9876543210";
+
+/// A folder with a settings file of two merchants, and a lake.
+struct Shop {
+    folder: tempfile::TempDir,
+}
+
+impl Shop {
+    fn new(more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("second.key"), format!("{SECOND}\n")).unwrap();
+        let settings = format!(
+            "{more}\n\
+             [[merchant]]\nname = \"seoul\"\napi_id = \"m1\"\napi_key_env = \"SEOUL_KEY\"\n\n\
+             [[merchant]]\nname = \"busan\"\napi_id = \"m2\"\napi_key_file = \"{}\"\n",
+            folder.path().join("second.key").display()
+        );
+        std::fs::write(folder.path().join("etl.toml"), settings).unwrap();
+        Self { folder }
+    }
+
+    fn settings(&self) -> PathBuf {
+        self.folder.path().join("etl.toml")
+    }
+
+    fn add(&self, more: &str) {
+        let settings = std::fs::read_to_string(self.settings()).unwrap() + more;
+        std::fs::write(self.settings(), settings).unwrap();
+    }
+
+    fn lake(&self) -> PathBuf {
+        self.folder.path().join("lake")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = binary();
+        command.args(words).arg("--config").arg(self.settings()).arg("--dest").arg(self.lake()).env("SEOUL_KEY", FIRST);
+        command
+    }
+
+    fn backfill(&self, api: &Api, more: &[&str]) -> Ran {
+        let mut command = self.command(&["backfill", "--from", "2024-01-05", "--to", "2024-01-07", "--retries", "1"]);
+        finish(command.args(["--base-url", &api.url]).args(more))
+    }
+}
+
+/// Each merchant's days have a row of its own, and each has a token of its own.
+fn both(request: &Request) -> Reply {
+    Reply::json(answer(&[row(request.date(), &[("ORDERNO", &format!("\"of {}\"", merchant(request)))])]))
+}
+
+fn merchant(request: &Request) -> &str {
+    request.body["API_ID"].as_str().unwrap_or_default()
+}
+
+fn parts(ran: &Ran) -> Vec<(String, Json)> {
+    let parts = ran.result()["merchants"].as_array().cloned().unwrap_or_default();
+    parts.into_iter().map(|part| (part["merchant_id"].as_str().unwrap().to_owned(), part["dates"].clone())).collect()
+}
+
+#[test]
+fn all_of_the_tables_land_in_one_lake() {
+    let (api, shop) = (Api::new(both), Shop::new(""));
+    let ran = shop.backfill(&api, &[]).exits(0);
+    let result = ran.result();
+    assert_eq!((&result["dates"]["planned"], &result["dates"]["published"], &result["rows"]), (&6.into(), &6.into(), &6.into()));
+    assert_eq!(result["token_requests"], 2, "a token each");
+    let published = |part: &(String, Json)| (part.0.clone(), part.1["published"].clone());
+    assert_eq!(parts(&ran).iter().map(published).collect::<Vec<_>>(), [("m1".into(), 3.into()), ("m2".into(), 3.into())]);
+    for merchant in ["m1", "m2"] {
+        let rows = rows(&shop.lake().join(format!("settlements/pay_date=2024-01-06/{merchant}.parquet")));
+        assert_eq!((rows[0]["merchant_id"].as_str(), rows[0]["order_no"].clone()), (merchant, format!("of {merchant}")));
+    }
+    // each key went to the token endpoint once, and to nothing else
+    let keys = api.requests("/payAuth/token").into_iter().filter_map(|request| request.body["pay2_key"].as_str().map(str::to_owned));
+    assert_eq!(keys.collect::<Vec<_>>(), [FIRST, SECOND]);
+    for secret in [FIRST, SECOND] {
+        assert!(!format!("{ran:?}").contains(secret));
+    }
+    assert_eq!(shop.backfill(&api, &[]).exits(0).result()["dates"]["skipped"], 6);
+}
+
+#[test]
+fn one_merchants_refusal_does_not_stop_the_other() {
+    // the first table's key is not taken
+    let api = Api::scripted(|request| match request.body["pay2_key"].as_str() {
+        Some(FIRST) => Reply::json(r#"{"RTN_CD":"E101","RTN_MSG":"no such key"}"#),
+        Some(_) => Reply::json(r#"{"RTN_CD":"0000","RTN_MSG":"ok","TOKEN":"t0ken"}"#),
+        None => both(request),
+    });
+    let shop = Shop::new("");
+    let ran = shop.backfill(&api, &[]).exits(4);
+    let result = ran.result();
+    assert_eq!((&result["status"], &result["dates"]["published"]), (&"failed".into(), &3.into()));
+    let [(_, first), (_, second)] = parts(&ran).try_into().unwrap();
+    assert_eq!((&first["published"], &second["published"]), (&0.into(), &3.into()));
+    for failure in result["failures"].as_array().unwrap() {
+        assert_eq!((&failure["merchant_id"], &failure["kind"]), (&"m1".into(), &"auth".into()));
+    }
+    assert!(ran.stderr.lines().any(|line| line.contains("m1") && line.contains("failed")), "a log line says whose day failed: {ran:?}");
+}
+
+#[test]
+fn a_merchant_is_named_with_merchant() {
+    let (api, shop) = (Api::new(both), Shop::new(""));
+    shop.backfill(&api, &["--merchant", "busan"]).exits(0);
+    assert!(api.settlements().iter().all(|request| merchant(request) == "m2"));
+    assert!(files(&shop.lake()).iter().all(|file| file.ends_with("m2.parquet")));
+
+    shop.backfill(&api, &["--merchant", "busan", "--merchant", "seoul"]).exits(0);
+    let of = |words: &[&str]| finish(&mut shop.command(words)).exits(0).result();
+    assert_eq!(of(&["status"])["counts"]["closed"], 6);
+    assert_eq!(of(&["status", "--merchant", "seoul"])["days"].as_array().unwrap().len(), 3);
+    assert_eq!(of(&["verify", "--merchant", "busan"])["checked"], 3);
+    let rebuilt = of(&["rebuild", "--from", "2024-01-05", "--to", "2024-01-07", "--merchant", "seoul"]);
+    assert_eq!((&rebuilt["merchants"][0]["merchant_id"], &rebuilt["merchants"][1]), (&"m1".into(), &Json::Null));
+
+    let lookup = |more: &[&str]| {
+        let mut command = binary();
+        command.args(["lookup", "--date", "2024-01-05", "--base-url", &api.url, "--config"]).arg(shop.settings()).env("SEOUL_KEY", FIRST);
+        finish(command.args(more))
+    };
+    assert!(lookup(&[]).exits(2).stderr.contains("name it with --merchant"));
+    assert!(lookup(&["--merchant", "busan"]).exits(0).stdout.contains("of m2"));
+}
+
+#[test]
+fn check_has_lines_for_each() {
+    let (api, shop) = (Api::new(both), Shop::new(""));
+    let ran = finish(shop.command(&["check", "--base-url", &api.url, "--date", "2024-01-05"]).args(["--output", "text"])).exits(0);
+    for line in ["ok    token: m1: ", "ok    settlement: m1: 1 rows", "ok    token: m2: ", "ok    settlement: m2: 1 rows", "ok    lake: "] {
+        assert!(ran.stdout.contains(line), "{line}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_limit_of_its_own_holds_for_one_merchant() {
+    let (api, shop) = (Api::new(both), Shop::new("rate_limit = 0"));
+    shop.add("rate_limit = 4\n");
+    let began = Instant::now();
+    shop.backfill(&api, &[]).exits(0);
+    // the second merchant's four requests, one every 250 ms, the first at once
+    assert!(began.elapsed() >= Duration::from_millis(700), "{:?}", began.elapsed());
+    let times: Vec<Instant> = api.settlements().iter().filter(|request| merchant(request) == "m2").map(|request| request.at).collect();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_millis(200)), "{times:?}");
+}
+
+#[test]
+fn the_simulator_takes_every_merchant_of_the_file() {
+    let shop = Shop::new("env = \"simulator\"");
+    let ran = finish(&mut shop.command(&["backfill", "--from", "2024-01-05", "--to", "2024-01-05", "--sim-rows", "=2"])).exits(0);
+    assert_eq!((ran.result()["dates"]["published"].as_u64(), ran.result()["rows"].as_u64()), (Some(2), Some(4)));
+}
+
+#[test]
+fn settings_that_name_merchants_wrongly_are_refused_before_anything_is_asked() {
+    let api = Api::new(both);
+    let refuses = |shop: &Shop, more: &[&str], reason: &str| {
+        let ran = shop.backfill(&api, more).exits(2);
+        let error = ran.result()["error"].as_str().unwrap_or_default().to_owned();
+        assert!(error.contains(reason), "{reason}: {ran:?}");
+    };
+    let table = |rest: &str| {
+        let shop = Shop::new("");
+        shop.add(&format!("\n[[merchant]]\n{rest}"));
+        shop
+    };
+    refuses(&Shop::new(""), &["--merchant", "daegu"], "--merchant daegu: the settings file has seoul, busan");
+    refuses(&Shop::new(""), &["--api-id", "m1"], "choose among those with --merchant");
+    refuses(&Shop::new("api_key_file = \"key\""), &[], "api_key_file stands outside");
+    refuses(&table("name = \"busan\"\napi_id = \"m3\"\n"), &[], "a name of its own");
+    refuses(&table("name = \"daegu\"\napi_id = \"m1\"\n"), &[], "another merchant's as well");
+    refuses(&table("name = \"daegu\"\napi_id = \"m3\"\n"), &[], "no key for [[merchant]] daegu");
+    refuses(&table("name = \"daegu\"\napi_id = \"m3\"\napi_key_env = \"NOT_SET\"\n"), &[], "the variable NOT_SET is not set");
+    refuses(&table("name = \"d\"\napi_id = \"m3\"\napi_key_env = \"A\"\napi_key_file = \"b\"\n"), &[], "not both");
+    refuses(&table("name = \"d\"\napi_id = \"m3\"\napi_key = \"k\"\n"), &[], "unknown field `api_key`");
+    let ran = finish(binary().args(["status", "--merchant", "seoul", "--dest", "."])).exits(2);
+    assert!(ran.stderr.contains("there is none: see --config"), "{ran:?}");
+    assert_eq!((api.tokens(), api.settlements().len()), (0, 0));
+}
