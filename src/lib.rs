@@ -18,6 +18,7 @@ pub mod extract;
 pub mod lake;
 pub mod plan;
 pub mod rebuild;
+pub mod reporting;
 pub mod result;
 pub mod run;
 pub mod settlement;

@@ -122,6 +122,9 @@ pub struct Tally {
     pub dates: Dates,
     /// Rows of days published or unchanged.
     pub rows: u64,
+    /// Rows of days published.
+    #[serde(skip)]
+    pub rows_written: u64,
     /// Rows that could not be read.
     pub rejected_rows: u64,
     /// Bytes of Parquet written.
@@ -144,6 +147,7 @@ impl Tally {
             (&mut dates.not_attempted, more.not_attempted),
             (&mut dates.empty, more.empty),
             (&mut self.rows, part.rows),
+            (&mut self.rows_written, part.rows_written),
             (&mut self.rejected_rows, part.rejected_rows),
             (&mut self.bytes_written, part.bytes_written),
         ] {

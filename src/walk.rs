@@ -306,6 +306,7 @@ impl Report {
                 self.done += 1;
                 if landed.written {
                     dates.published += 1;
+                    self.tally.rows_written += landed.rows;
                 } else {
                     dates.unchanged += 1;
                 }

@@ -173,6 +173,16 @@ fn lookup_prints_rows_in_each_form() {
 }
 
 #[test]
+fn manual_pages_are_written_for_each_command() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&["man", folder.path().to_str().unwrap()]).exits(0);
+    let page = std::fs::read_to_string(folder.path().join("cookiepay-etl-sync.1")).unwrap();
+    assert!(page.contains("Closed days up to this old are asked for again"));
+    assert!(folder.path().join("cookiepay-etl.1").exists());
+    assert!(run(&["man", "/no/such/folder"]).exits(2).stderr.contains("/no/such/folder"));
+}
+
+#[test]
 fn completions_are_printed() {
     assert!(run(&["completions", "bash"]).exits(0).stdout.contains("cookiepay-etl"));
 }

@@ -10,11 +10,12 @@ use crate::extract::{Policy, Reading};
 use crate::lake::destination::Destination;
 use crate::lake::store::Lake;
 use crate::plan::{Mode, Range};
-use crate::result::{RunResult, Stopped};
+use crate::reporting::Reporting;
+use crate::result::Stopped;
 use crate::run::{self, RunConfig};
 
-use super::options::{ApiArgs, GlobalArgs, LakeArgs, OutputArgs, RunArgs};
-use super::output;
+use super::options::{ApiArgs, GlobalArgs, LakeArgs, OutputArgs, ReportingArgs, RunArgs};
+use super::output::{self, Outcome};
 use super::progress::Progress;
 use super::session::{Session, signals};
 
@@ -34,6 +35,8 @@ pub(super) struct FetchArgs {
     dry_run: bool,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    reporting: ReportingArgs,
 }
 
 /// Which days a command wants.
@@ -45,24 +48,31 @@ pub(super) struct Wanted {
     pub(super) mode: Option<Mode>,
 }
 
-struct Settings {
-    raw: RawSettings,
-    api: ApiSettings,
-    dest: Destination,
-    concurrency: usize,
-}
-
 impl FetchArgs {
     /// Runs `command` for the days wanted, and reports them where they cannot be told.
     pub(super) async fn run(&self, command: &'static str, wanted: Result<Wanted, ConfigError>, global: &GlobalArgs) -> u8 {
+        let mut reporting = Reporting::default();
+        match self.outcome(command, wanted, global, &mut reporting).await {
+            Outcome::Ended(result) => output::result(*result, &self.output, reporting).await,
+            Outcome::Planned(exit_code) => exit_code,
+        }
+    }
+
+    async fn outcome(
+        &self,
+        command: &'static str,
+        wanted: Result<Wanted, ConfigError>,
+        global: &GlobalArgs,
+        reporting: &mut Reporting,
+    ) -> Outcome {
         let range = wanted.as_ref().ok().and_then(|wanted| wanted.from.map(|from| Range { from, to: wanted.to }));
-        let settings = wanted.and_then(|wanted| Ok((wanted, self.settings(global)?)));
+        let settings = self.settings(global, reporting).and_then(|settings| Ok((wanted?, settings)));
         let (Wanted { from, to, mode }, Settings { raw, api, dest, concurrency }) = match settings {
             Ok(settings) => settings,
-            Err(error) => return output::refused(command, range, self.lake.dest.as_deref(), &error, &self.output),
+            Err(error) => return Outcome::not_begun(command, range, self.lake.dest.as_deref(), Stopped::Settings, chain(&error)),
         };
         let shown = dest.to_string();
-        let failed = |stopped, message| output::result(&RunResult::not_begun(command, range, Some(&shown), stopped, message), &self.output);
+        let failed = |stopped, message| Outcome::not_begun(command, range, Some(&shown), stopped, message);
         let session = match Session::open(api).await {
             Ok(session) => session,
             Err(message) => return failed(Stopped::Internal, message),
@@ -91,25 +101,37 @@ impl FetchArgs {
             return match run::plans(lake.as_ref(), &session.asked, &config).await {
                 Ok(plans) => {
                     let plans: Vec<_> = plans.into_iter().map(|plan| (plan.merchant_id, plan.days)).collect();
-                    output::plan((command, &shown), &plans, &self.output)
+                    Outcome::Planned(output::plan((command, &shown), &plans, &self.output))
                 }
                 Err(error) => failed(error.stopped(), error.told(&shown)),
             };
         };
+        reporting.begins(command, &config.run_id);
         let progress = Progress::new(global.quiet);
         let result = run::run(&session.asked, lake, &config, &progress, signals()).await;
         Progress::finish();
-        output::result(&result, &self.output)
+        Outcome::Ended(Box::new(result))
     }
 
-    fn settings(&self, global: &GlobalArgs) -> Result<Settings, ConfigError> {
+    fn settings(&self, global: &GlobalArgs, reporting: &mut Reporting) -> Result<Settings, ConfigError> {
         self.output.check()?;
         let flags =
             RawSettings { dest: self.lake.dest.clone(), keep_raw: self.keep_raw.then_some(true), ..self.run.over(self.api.settings()) };
-        let raw = global.settings(flags)?;
+        let raw = global.settings(self.reporting.over(flags))?;
+        if !self.dry_run {
+            // first, so that what is wrong with the others is told, too
+            *reporting = Reporting::new(&raw)?;
+        }
         let dest = config::destination(&raw)?;
         let api = ApiSettings::new(&raw, &self.api.simulator)?;
         let concurrency = config::concurrency(&raw)?;
         Ok(Settings { raw, api, dest, concurrency })
     }
+}
+
+struct Settings {
+    raw: RawSettings,
+    api: ApiSettings,
+    dest: Destination,
+    concurrency: usize,
 }

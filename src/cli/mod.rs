@@ -17,6 +17,7 @@ mod sync;
 mod telemetry;
 mod verify;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -66,6 +67,11 @@ enum Command {
         /// For which shell
         shell: Shell,
     },
+    /// Write manual pages, one a command
+    Man {
+        /// The folder to write them to, such as /usr/local/share/man/man1
+        folder: PathBuf,
+    },
 }
 
 impl Command {
@@ -76,7 +82,13 @@ impl Command {
             Self::Sync(args) => Some(args.api()),
             Self::Check(args) => Some(&mut args.api),
             Self::Lookup(args) => Some(&mut args.api),
-            Self::Status(_) | Self::Verify(_) | Self::Rebuild(_) | Self::Schema(_) | Self::Simulate(_) | Self::Completions { .. } => None,
+            Self::Status(_)
+            | Self::Verify(_)
+            | Self::Rebuild(_)
+            | Self::Schema(_)
+            | Self::Simulate(_)
+            | Self::Completions { .. }
+            | Self::Man { .. } => None,
         }
     }
 }
@@ -115,9 +127,20 @@ pub fn main() -> ExitCode {
                 clap_complete::generate(shell, &mut Cli::command(), "cookiepay-etl", &mut std::io::stdout());
                 0
             }
+            Command::Man { folder } => man(&folder),
         }
     });
     // a thread may still read a body that a signal cut off; it holds nothing that matters
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+fn man(folder: &Path) -> u8 {
+    match clap_mangen::generate_to(Cli::command(), folder) {
+        Ok(()) => 0,
+        Err(error) => {
+            tracing::error!("cannot write manual pages to {}: {error}", folder.display());
+            2
+        }
+    }
 }

@@ -1,12 +1,12 @@
 //! Flags that several commands share. Types only; [`crate::config`] checks what they say.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, ValueEnum};
 
-use crate::config::{ConfigError, Env, RawSettings, names};
+use crate::config::{ConfigError, Env, RawSettings, is_writable_file, names};
 use crate::extract::BadRows;
 use crate::simulator::SimulatorArgs;
 
@@ -163,15 +163,30 @@ pub(super) struct OutputArgs {
     pub(super) result_file: Option<PathBuf>,
 }
 
+/// Who is told how a run went.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Reporting")]
+pub(super) struct ReportingArgs {
+    /// Replace this file with Prometheus metrics of the run, for node_exporter's textfile collector (NAME.prom)
+    #[arg(long, value_name = "PATH")]
+    metrics_file: Option<PathBuf>,
+    /// Post a JSON message here where a run fails or restates days (fit for Slack's incoming webhooks; the variable
+    /// keeps a secret URL off the command line)
+    #[arg(long, env = names::NOTIFY_URL, value_name = "URL", hide_env_values = true)]
+    notify_url: Option<String>,
+}
+
+impl ReportingArgs {
+    /// The settings these flags give, over `settings`.
+    pub(super) fn over(&self, settings: RawSettings) -> RawSettings {
+        RawSettings { metrics_file: self.metrics_file.clone(), notify_url: self.notify_url.clone(), ..settings }
+    }
+}
+
 impl OutputArgs {
     /// Refuses a result file that could not be written, before the run rather than after it.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let Some(path) = &self.result_file else { return Ok(()) };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if path.is_dir() || !folder.is_dir() {
-            return Err(ConfigError::Setting(format!("--result-file {}: it must name a file in a folder that is there", path.display())));
-        }
-        Ok(())
+        self.result_file.as_deref().map_or(Ok(()), |path| is_writable_file("--result-file", path))
     }
 
     /// The form asked for, or the one that fits where stdout goes.

@@ -10,9 +10,8 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use serde_json::json;
 
-use crate::config::ConfigError;
-use crate::errors::chain;
 use crate::plan::{Action, PlannedDay, Range};
+use crate::reporting::Reporting;
 use crate::result::{RunResult, Status, Stopped, write_file};
 use crate::settlement::columns::amounts;
 use crate::settlement::values::format_decimal;
@@ -24,9 +23,23 @@ pub(super) fn line(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Prints the result, writes it to the file asked for, and gives the exit code.
-pub(super) fn result(result: &RunResult, output: &OutputArgs) -> u8 {
-    let mut result = result.clone();
+/// What became of a command that walks days.
+pub(super) enum Outcome {
+    /// It ran, or could not begin.
+    Ended(Box<RunResult>),
+    /// Its plan was printed, and this is its exit code.
+    Planned(u8),
+}
+
+impl Outcome {
+    pub(super) fn not_begun(command: &'static str, range: Option<Range>, dest: Option<&str>, stopped: Stopped, error: String) -> Self {
+        Self::Ended(Box::new(RunResult::not_begun(command, range, dest, stopped, error)))
+    }
+}
+
+/// Writes the result to the file asked for, tells it to whom it may concern, prints it, and gives the
+/// exit code.
+pub(super) async fn result(mut result: RunResult, output: &OutputArgs, reporting: Reporting) -> u8 {
     if let Some(error) = &result.error {
         tracing::error!("{error}");
     }
@@ -37,6 +50,7 @@ pub(super) fn result(result: &RunResult, output: &OutputArgs) -> u8 {
         result.status = Status::Failed;
         result.error = Some("the result could not be written to --result-file; the lake is as the rest of it says".into());
     }
+    reporting.ended(&result).await;
     match output.format() {
         OutputFormat::Json => line(json(&result)),
         OutputFormat::Text => text(&result),
@@ -91,11 +105,6 @@ fn save_to(path: &Path, json: &str) -> bool {
         tracing::error!("cannot write the result to {}: {error}", path.display());
     }
     saved.is_ok()
-}
-
-/// Reports settings that cannot be used.
-pub(super) fn refused(command: &'static str, range: Option<Range>, dest: Option<&str>, error: &ConfigError, output: &OutputArgs) -> u8 {
-    result(&RunResult::not_begun(command, range, dest, Stopped::Settings, chain(error)), output)
 }
 
 /// Reports a command line that cannot be read; where a run was meant, with its result as well.

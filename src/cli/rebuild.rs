@@ -10,10 +10,11 @@ use crate::lake::destination::Destination;
 use crate::lake::store::Lake;
 use crate::plan::Range;
 use crate::rebuild::{RebuildConfig, plan, rebuild};
-use crate::result::{RunResult, Stopped};
+use crate::reporting::Reporting;
+use crate::result::Stopped;
 
-use super::options::{AnswerArgs, GlobalArgs, LakeArgs, OutputArgs, RunArgs};
-use super::output;
+use super::options::{AnswerArgs, GlobalArgs, LakeArgs, OutputArgs, ReportingArgs, RunArgs};
+use super::output::{self, Outcome};
 use super::progress::Progress;
 use super::session::signals;
 
@@ -39,19 +40,27 @@ pub(super) struct RebuildArgs {
     dry_run: bool,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    reporting: ReportingArgs,
 }
 
 impl RebuildArgs {
     pub(super) async fn run(&self, global: &GlobalArgs) -> u8 {
+        let mut reporting = Reporting::default();
+        match self.outcome(global, &mut reporting).await {
+            Outcome::Ended(result) => output::result(*result, &self.output, reporting).await,
+            Outcome::Planned(exit_code) => exit_code,
+        }
+    }
+
+    async fn outcome(&self, global: &GlobalArgs, reporting: &mut Reporting) -> Outcome {
         let range = config::range(&self.from, &self.to);
         let shown_range = range.as_ref().ok().copied();
-        let (config, dest) = match range.and_then(|range| self.config(range, global)) {
+        let (config, dest) = match range.and_then(|range| self.config(range, global, reporting)) {
             Ok(settings) => settings,
-            Err(error) => return output::refused("rebuild", shown_range, self.lake.dest.as_deref(), &error, &self.output),
+            Err(error) => return Outcome::not_begun("rebuild", shown_range, self.lake.dest.as_deref(), Stopped::Settings, chain(&error)),
         };
-        let failed = |stopped, message| {
-            output::result(&RunResult::not_begun("rebuild", shown_range, Some(&config.dest), stopped, message), &self.output)
-        };
+        let failed = |stopped, message| Outcome::not_begun("rebuild", shown_range, Some(&config.dest), stopped, message);
         let lake = match Lake::open_existing(&dest) {
             Ok(lake) => lake,
             Err(error) => return failed(Stopped::Lake, chain(&error)),
@@ -60,25 +69,29 @@ impl RebuildArgs {
             return match plan(&lake, &config).await {
                 Ok(plans) => {
                     let plans: Vec<_> = plans.merchants.into_iter().map(|plan| (plan.merchant.api_id(), plan.days)).collect();
-                    output::plan(("rebuild", &config.dest), &plans, &self.output)
+                    Outcome::Planned(output::plan(("rebuild", &config.dest), &plans, &self.output))
                 }
                 Err(error) => failed(error.stopped(), error.told(&config.dest)),
             };
         }
+        reporting.begins("rebuild", &config.run_id);
         let progress = Progress::new(global.quiet);
         let result = rebuild(&lake, &config, &progress, signals()).await;
         Progress::finish();
-        output::result(&result, &self.output)
+        Outcome::Ended(Box::new(result))
     }
 
-    fn config(&self, range: Range, global: &GlobalArgs) -> Result<(RebuildConfig, Destination), ConfigError> {
+    fn config(&self, range: Range, global: &GlobalArgs, reporting: &mut Reporting) -> Result<(RebuildConfig, Destination), ConfigError> {
         self.output.check()?;
         let flags = RawSettings {
             dest: self.lake.dest.clone(),
             api_id: self.api_id.clone(),
             ..self.run.over(self.answers.over(RawSettings::default()))
         };
-        let raw = global.settings(flags)?;
+        let raw = global.settings(self.reporting.over(flags))?;
+        if !self.dry_run {
+            *reporting = Reporting::new(&raw)?;
+        }
         let dest = config::destination(&raw)?;
         let config = RebuildConfig {
             run_id: Uuid::now_v7().to_string(),

@@ -41,6 +41,8 @@ pub mod names {
     pub const API_KEY_FILE: &str = "COOKIEPAY_API_KEY_FILE";
     /// The lake's root.
     pub const DEST: &str = "COOKIEPAY_DEST";
+    /// Who is told of failures and restatements.
+    pub const NOTIFY_URL: &str = "COOKIEPAY_NOTIFY_URL";
 }
 
 /// Settings that cannot be used; the message says what to change.
@@ -135,6 +137,10 @@ pub struct RawSettings {
     pub allow_empty_replacement: Option<bool>,
     /// Whether answers are kept as received.
     pub keep_raw: Option<bool>,
+    /// A file for Prometheus metrics.
+    pub metrics_file: Option<PathBuf>,
+    /// Who is told of failures and restatements.
+    pub notify_url: Option<String>,
     /// Several merchants, in place of the one API id.
     pub merchant: Vec<MerchantTable>,
     /// Names of those that the command is about; none for all.
@@ -154,7 +160,7 @@ impl RawSettings {
     /// A file that cannot be read or has an unknown key.
     pub fn over_file(mut self, path: Option<&Path>) -> Result<Self, ConfigError> {
         // a variable that is set to nothing says nothing
-        for text in [&mut self.base_url, &mut self.api_id, &mut self.dest] {
+        for text in [&mut self.base_url, &mut self.api_id, &mut self.dest, &mut self.notify_url] {
             *text = text.take().filter(|text| !text.trim().is_empty());
         }
         let Some(path) = path else { return Ok(self) };
@@ -183,6 +189,8 @@ impl RawSettings {
             bad_rows: self.bad_rows.or(file.bad_rows),
             allow_empty_replacement: self.allow_empty_replacement.or(file.allow_empty_replacement),
             keep_raw: self.keep_raw.or(file.keep_raw),
+            metrics_file: self.metrics_file.or(file.metrics_file),
+            notify_url: self.notify_url.or(file.notify_url),
             merchant: file.merchant,
             only: self.only,
         })
@@ -286,6 +294,18 @@ impl ApiSettings {
             clock: Arc::new(Utc::now),
         }
     }
+}
+
+/// Refuses a file that a flag names and that could not be written.
+///
+/// # Errors
+/// A folder, or a file in a folder that is not there.
+pub fn is_writable_file(flag: &str, path: &Path) -> Result<(), ConfigError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() || !folder.is_dir() {
+        return setting(format!("{flag} {}: it must name a file in a folder that is there", path.display()));
+    }
+    Ok(())
 }
 
 fn positive(flag: &str, given: Option<Duration>, default: Duration) -> Result<Duration, ConfigError> {

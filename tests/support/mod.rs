@@ -71,7 +71,7 @@ pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
     command.timeout(Duration::from_mins(2));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("COOKIEPAY_") {
+        if ["COOKIEPAY_", "OPENLINEAGE_"].iter().any(|own| name.to_string_lossy().starts_with(own)) {
             command.env_remove(name);
         }
     }

@@ -1,0 +1,207 @@
+//! Who is told how a run went: the metrics file, the lineage collector, the webhook.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod support;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+use support::api::{Api, Reply, answer, row};
+use support::lake::files;
+use support::{KEY, Ran, backfill, finish};
+
+const DAYS: (&str, &str) = ("2024-01-05", "2024-01-07");
+const HOOK: &str = "/services/T0/h00k-Secret";
+
+fn one_row() -> Api {
+    Api::new(|request| Reply::json(answer(&[row(request.date(), &[])])))
+}
+
+/// A receiver of events and messages; it answers everything alike.
+fn receiver(status: u16) -> Api {
+    Api::scripted(move |_| Reply::new(status, &[], ""))
+}
+
+fn run(api: &Api, lake: &Path, more: &[&str], env: &[(&str, &str)]) -> Ran {
+    finish(backfill(api, lake, DAYS).args(["--retries", "0"]).args(more).envs(env.iter().copied()))
+}
+
+fn metric(text: &str, series: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[test]
+fn metrics_tell_the_last_run_and_keep_the_last_success() {
+    let (api, folder) = (one_row(), tempfile::tempdir().unwrap());
+    let (lake, file) = (folder.path().join("lake"), folder.path().join("etl.prom"));
+    let read = || std::fs::read_to_string(&file).unwrap();
+    run(&api, &lake, &["--metrics-file", file.to_str().unwrap()], &[]).exits(0);
+    let first = read();
+    let of = |text: &str, name: &str| metric(text, &format!("cookiepay_etl_{name}{{command=\"backfill\"}}"));
+    let days = |text: &str, state: &str| {
+        metric(text, &format!("cookiepay_etl_last_run_days{{command=\"backfill\",merchant_id=\"m1\",state=\"{state}\"}}"))
+    };
+    assert_eq!((days(&first, "published"), days(&first, "failed"), of(&first, "last_run_exit_code")), (Some(3.0), Some(0.0), Some(0.0)));
+    assert_eq!(metric(&first, "cookiepay_etl_last_run_rows{command=\"backfill\",merchant_id=\"m1\"}"), Some(3.0));
+    assert_eq!(of(&first, "last_run_requests"), Some(4.0));
+    let success = of(&first, "last_success_timestamp_seconds").unwrap();
+    let age = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64() - success;
+    assert!((0.0..60.0).contains(&age), "{age}");
+
+    let down = Api::new(|_| Reply::new(500, &[], "down"));
+    run(&down, &lake, &["--metrics-file", file.to_str().unwrap(), "--refetch", "all"], &[]).exits(6);
+    let second = read();
+    assert_eq!((days(&second, "failed"), of(&second, "last_run_exit_code")), (Some(3.0), Some(6.0)));
+    assert_eq!(of(&second, "last_success_timestamp_seconds"), Some(success), "a failure does not hide when a run last succeeded");
+    assert!(of(&second, "last_run_timestamp_seconds").unwrap() > success);
+    assert_eq!(files(folder.path()).iter().filter(|file| !file.starts_with("lake/")).count(), 1, "nothing else is left beside it");
+}
+
+#[test]
+fn a_metrics_file_that_no_collector_would_read_is_refused() {
+    let (api, folder) = (one_row(), tempfile::tempdir().unwrap());
+    for (name, reason) in [("etl.txt", "must end in .prom"), ("no/such/folder/etl.prom", "a folder that is there")] {
+        let file = folder.path().join(name);
+        let ran = run(&api, &folder.path().join("lake"), &["--metrics-file", file.to_str().unwrap()], &[]).exits(2);
+        assert!(ran.result()["error"].as_str().unwrap().contains(reason), "{ran:?}");
+    }
+    assert_eq!(api.tokens(), 0);
+}
+
+#[test]
+fn lineage_begins_and_completes_with_what_was_written() {
+    let (api, collector, folder) = (one_row(), receiver(201), tempfile::tempdir().unwrap());
+    let parent = "airflow/daily.sync/0199f0a0-0000-7000-8000-000000000001";
+    let env = [
+        ("OPENLINEAGE_URL", collector.url.as_str()),
+        ("OPENLINEAGE_API_KEY", "lineage-Secret"),
+        ("OPENLINEAGE_NAMESPACE", "finance"),
+        ("OPENLINEAGE_PARENT_ID", parent),
+    ];
+    let ran = run(&api, folder.path(), &[], &env).exits(0);
+    let events = collector.requests("/api/v1/lineage");
+    assert_eq!(events.iter().map(|event| event.body["eventType"].as_str().unwrap()).collect::<Vec<_>>(), ["START", "COMPLETE"]);
+    for event in &events {
+        assert_eq!(event.headers["authorization"], "Bearer lineage-Secret");
+        assert_eq!(event.body["run"]["runId"], ran.result()["run_id"]);
+        assert_eq!((&event.body["job"]["namespace"], &event.body["job"]["name"]), (&"finance".into(), &"cookiepay-etl.backfill".into()));
+        let facet = &event.body["run"]["facets"]["parent"];
+        assert_eq!((&facet["job"]["namespace"], &facet["job"]["name"]), (&"airflow".into(), &"daily.sync".into()));
+    }
+    let table = &events[1].body["outputs"][0];
+    assert_eq!(
+        (table["namespace"].as_str(), table["name"].as_str().unwrap()),
+        (Some("file"), &*format!("{}/settlements", folder.path().display()))
+    );
+    let written = &table["outputFacets"]["outputStatistics"];
+    assert_eq!((&written["rowCount"], &written["fileCount"], &written["size"]), (&3.into(), &3.into(), &ran.result()["bytes_written"]));
+    let fields = table["facets"]["schema"]["fields"].as_array().unwrap();
+    assert_eq!((fields.len(), &fields[7]["name"], &fields[7]["type"]), (22, &"auth_amount".into(), &"decimal(18,2)".into()));
+    assert!(!format!("{ran:?}").contains("lineage-Secret"));
+
+    // what was written, and not what was found as it was
+    run(&api, folder.path(), &["--refetch", "all"], &env).exits(0);
+    let again = &collector.requests("/api/v1/lineage")[3].body["outputs"][0]["outputFacets"]["outputStatistics"];
+    assert_eq!((&again["rowCount"], &again["fileCount"]), (&0.into(), &0.into()));
+
+    let disabled = [env[0], ("OPENLINEAGE_DISABLED", "true")];
+    run(&api, folder.path(), &[], &disabled).exits(0);
+    assert_eq!(collector.requests("/api/v1/lineage").len(), 4);
+}
+
+#[test]
+fn lineage_fails_with_the_reason() {
+    let (collector, folder) = (receiver(200), tempfile::tempdir().unwrap());
+    let api = Api::new(|request| match request.date() {
+        "20240106" => Reply::json(r#"{"RESULTCODE":"E999","RESULTMSG":"closed"}"#),
+        date => Reply::json(answer(&[row(date, &[])])),
+    });
+    let root = format!("{}/marquez/", collector.url);
+    run(&api, folder.path(), &[], &[("OPENLINEAGE_URL", &root)]).exits(3);
+    let events = collector.requests("/marquez/api/v1/lineage");
+    assert_eq!(events[1].body["eventType"], "FAIL");
+    let message = events[1].body["run"]["facets"]["errorMessage"]["message"].as_str().unwrap();
+    assert!(message.starts_with("2024-01-06: ") && message.contains("E999"), "{message}");
+    assert_eq!(events[1].body["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"], 2);
+}
+
+fn messages(receiver: &Api) -> Vec<Json> {
+    receiver.requests(HOOK).into_iter().map(|request| request.body).collect()
+}
+
+#[test]
+fn the_webhook_hears_of_restatements_and_failures_alone() {
+    let (api, hook, folder) = (one_row(), receiver(200), tempfile::tempdir().unwrap());
+    let url = format!("{}{HOOK}", hook.url);
+    let env = [("COOKIEPAY_NOTIFY_URL", url.as_str())];
+    run(&api, folder.path(), &[], &env).exits(0);
+    assert_eq!(messages(&hook), Vec::<Json>::new(), "all is well");
+
+    let restated = Api::new(|request| match request.date() {
+        "20240106" => Reply::json(answer(&[row(request.date(), &[("PAYMENTAMT", "\"9748\"")])])),
+        date => Reply::json(answer(&[row(date, &[])])),
+    });
+    run(&restated, folder.path(), &["--refetch", "all"], &env).exits(0);
+    let [message] = messages(&hook).try_into().unwrap();
+    let text = message["text"].as_str().unwrap();
+    assert!(text.contains("restated 2024-01-06 of m1: 1 rows, now 1 (0 added, 0 removed, 1 changed), payment_amount 1.00"), "{text}");
+    assert_eq!((&message["exit_code"], &message["restated"][0]["pay_date"]), (&0.into(), &"2024-01-06".into()));
+
+    let down = Api::new(|_| Reply::new(500, &[], "<html>down</html>"));
+    let ran = run(&down, folder.path(), &["--refetch", "all"], &env).exits(6);
+    let message = messages(&hook).pop().unwrap();
+    let text = message["text"].as_str().unwrap();
+    assert!(text.starts_with("cookiepay-etl backfill: exit 6, pay dates 2024-01-05 to 2024-01-07: 0 published, 3 failed"), "{text}");
+    assert!(!text.contains('<'), "Slack would take it as its own: {text}");
+    assert_eq!(message["failures"].as_array().unwrap().len(), 3);
+    assert_eq!(message["run_id"], ran.result()["run_id"]);
+
+    // settings that cannot be used fail a run as well
+    run(&api, folder.path(), &["--timeout", "0s"], &env).exits(2);
+    assert!(messages(&hook).pop().unwrap()["text"].as_str().unwrap().contains("--timeout must be longer than nothing"));
+    assert!(!serde_json::to_string(&messages(&hook)).unwrap().contains(KEY));
+}
+
+#[test]
+fn a_receiver_that_does_not_hear_changes_nothing() {
+    let (api, folder) = (one_row(), tempfile::tempdir().unwrap());
+    run(&api, folder.path(), &[], &[]).exits(0);
+    // the kernel takes connections, and nobody ever answers
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}", listener.local_addr().unwrap());
+    for root in [receiver(500).url, silent, Api::nowhere().url] {
+        let (url, began) = (format!("{root}{HOOK}"), Instant::now());
+        let restate = Api::new(|request| {
+            let order = format!("\"{:?}\"", Instant::now());
+            Reply::json(answer(&[row(request.date(), &[("ORDERNO", &order)])]))
+        });
+        let env = [("COOKIEPAY_NOTIFY_URL", url.as_str()), ("OPENLINEAGE_URL", &root)];
+        let ran = run(&restate, folder.path(), &["--refetch", "all"], &env).exits(0);
+        assert_eq!((&ran.result()["status"], &ran.result()["dates"]["published"]), (&"success".into(), &3.into()));
+        assert!(!format!("{ran:?}").contains("h00k-Secret"), "the URL is a secret: {ran:?}");
+        assert!(ran.stderr.contains("--notify-url could not be told of the run"), "{ran:?}");
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+        run(&api, folder.path(), &["--refetch", "all"], &[]).exits(0);
+    }
+}
+
+#[test]
+fn nobody_is_told_of_a_dry_run() {
+    let (api, hook, folder) = (one_row(), receiver(200), tempfile::tempdir().unwrap());
+    let (url, file) = (format!("{}{HOOK}", hook.url), folder.path().join("etl.prom"));
+    let env = [("COOKIEPAY_NOTIFY_URL", url.as_str()), ("OPENLINEAGE_URL", &hook.url)];
+    run(&api, &folder.path().join("lake"), &["--dry-run", "--metrics-file", file.to_str().unwrap()], &env).exits(0);
+    assert!(messages(&hook).is_empty() && hook.requests("/api/v1/lineage").is_empty() && !file.exists());
+}
+
+#[test]
+fn a_webhook_is_never_told_in_the_clear() {
+    let (api, folder) = (one_row(), tempfile::tempdir().unwrap());
+    for url in ["http://hooks.example.com/services/h00k-Secret", "h00k-Secret"] {
+        let ran = run(&api, folder.path(), &[], &[("COOKIEPAY_NOTIFY_URL", url)]).exits(2);
+        assert!(ran.result()["error"].as_str().unwrap().contains("--notify-url"), "{ran:?}");
+        assert!(!format!("{ran:?}").contains("h00k"), "{ran:?}");
+    }
+}
