@@ -180,5 +180,6 @@ pub async fn rebuild(lake: &Lake, config: &RebuildConfig, observer: &dyn Observe
             }
         }
     }
+    lake.settle().await;
     conclude(("rebuild", &config.run_id, &config.dest), reports, ended, &signals, began)
 }

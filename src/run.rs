@@ -259,6 +259,7 @@ pub async fn run(
             }
         }
     }
+    lake.settle().await;
     let mut result = conclude((config.command, &config.run_id, &config.dest), reports, ended, &signals, began);
     for Asked { client, .. } in asked {
         let counts = client.counts();

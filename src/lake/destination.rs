@@ -10,6 +10,7 @@ use object_store::{ObjectStore, RetryConfig};
 use reqwest::Url;
 
 use super::error::LakeError;
+use super::profile;
 
 /// Where a lake lies, checked for form alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +59,9 @@ impl std::fmt::Display for Destination {
     }
 }
 
-/// S3 as AWS users have it: `AWS_*` variables, web identity, container and instance roles.
-pub(super) fn open_s3(url: &Url) -> object_store::Result<Arc<dyn ObjectStore>> {
+/// S3 as AWS users have it: `AWS_*` variables, profiles, web identity, container and instance roles.
+pub(super) fn open_s3(url: &Url) -> Result<Arc<dyn ObjectStore>, LakeError> {
+    let unusable = |error: object_store::Error| LakeError::Open { dest: url.to_string(), source: Arc::new(error) };
     let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"].iter().find_map(|name| std::env::var(name).ok());
     let retry = RetryConfig { max_retries: 5, retry_timeout: std::time::Duration::from_mins(1), ..RetryConfig::default() };
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(url.host_str().unwrap_or_default()).with_retry(retry);
@@ -67,7 +69,8 @@ pub(super) fn open_s3(url: &Url) -> object_store::Result<Arc<dyn ObjectStore>> {
         // another server than Amazon's, which may well speak plain HTTP
         builder = builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
     }
-    let store = builder.build()?;
-    let prefix = Path::from_url_path(url.path())?;
+    let builder = profile::complete(builder).map_err(|reason| LakeError::Destination { dest: url.to_string(), reason })?;
+    let store = builder.build().map_err(unusable)?;
+    let prefix = Path::from_url_path(url.path()).map_err(|error| unusable(error.into()))?;
     Ok(if prefix.as_ref().is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix)) })
 }

@@ -12,6 +12,7 @@ pub mod error;
 pub(crate) mod file;
 pub mod layout;
 pub(crate) mod lock;
+mod profile;
 pub mod raw;
 pub mod record;
 pub(crate) mod seal;

@@ -4,12 +4,14 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path as FsPath, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, UpdateVersion, WriteMultipart};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::error::LakeError;
 
@@ -94,12 +96,46 @@ pub(crate) struct Staged {
     held: Vec<Bytes>,
     held_bytes: usize,
     upload: Option<WriteMultipart>,
+    abandoned: Abandoned,
+}
+
+impl Drop for Staged {
+    /// A day that a signal cut off takes its parts along: nobody sees them, but somebody pays for them.
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            self.abandoned.abort(self.path.clone(), upload);
+        }
+    }
+}
+
+/// Uploads that were dropped in their middle, and are being aborted.
+#[derive(Clone, Default)]
+pub(super) struct Abandoned(Arc<Mutex<JoinSet<()>>>);
+
+impl Abandoned {
+    fn abort(&self, path: Path, upload: WriteMultipart) {
+        if let Ok(runtime) = Handle::try_current() {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).spawn_on(abort(path, upload), &runtime);
+        }
+    }
+
+    /// Returns when all of them are aborted.
+    pub(super) async fn settled(&self) {
+        let aborting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        aborting.join_all().await;
+    }
+}
+
+async fn abort(path: Path, upload: WriteMultipart) {
+    if let Err(error) = upload.abort().await {
+        tracing::warn!(object = %path, %error, "an upload that was given up could not be aborted");
+    }
 }
 
 impl Staged {
     /// Nothing yet, to be stored at `path` and published at `target`.
-    pub(super) fn new(store: Arc<dyn ObjectStore>, path: Path, target: Path) -> Self {
-        Self { store, path, target, held: Vec::new(), held_bytes: 0, upload: None }
+    pub(super) fn new(store: Arc<dyn ObjectStore>, path: Path, target: Path, abandoned: Abandoned) -> Self {
+        Self { store, path, target, held: Vec::new(), held_bytes: 0, upload: None, abandoned }
     }
 
     /// Takes more bytes.
@@ -153,11 +189,9 @@ impl Staged {
     }
 
     /// Gives the bytes up.
-    pub(crate) async fn discard(self) {
-        if let Some(upload) = self.upload
-            && let Err(error) = upload.abort().await
-        {
-            tracing::warn!(object = %self.path, %error, "an upload that was given up could not be aborted");
+    pub(crate) async fn discard(mut self) {
+        if let Some(upload) = self.upload.take() {
+            abort(self.path.clone(), upload).await;
         }
     }
 }

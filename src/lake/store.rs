@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -26,13 +27,14 @@ use super::layout::{DayKey, HISTORY, RAW, SETTLEMENTS, STAGING, UNKNOWN_RUN, sta
 use super::lock::DayLock;
 use super::record::{DayRecord, Evidence};
 use super::seal;
-use super::staging::{Over, Staged, StagingFolder, Version};
+use super::staging::{Abandoned, Over, Staged, StagingFolder, Version};
 
 /// A lake, opened.
 pub struct Lake {
     store: Arc<dyn ObjectStore>,
     /// Set on local disk.
     root: Option<PathBuf>,
+    abandoned: Abandoned,
 }
 
 /// What a day's file says of itself.
@@ -67,12 +69,9 @@ impl Lake {
                 let store = LocalFileSystem::new_with_prefix(&root)
                     .map_err(|error| LakeError::Open { dest: shown, source: Arc::new(error) })?
                     .with_fsync(true);
-                Ok(Some(Self { store: Arc::new(store), root: Some(root) }))
+                Ok(Some(Self { store: Arc::new(store), root: Some(root), abandoned: Abandoned::default() }))
             }
-            Destination::S3(url) => {
-                let store = open_s3(url).map_err(|error| LakeError::Open { dest: shown, source: Arc::new(error) })?;
-                Ok(Some(Self { store, root: None }))
-            }
+            Destination::S3(url) => Ok(Some(Self { store: open_s3(url)?, root: None, abandoned: Abandoned::default() })),
         }
     }
 
@@ -291,7 +290,15 @@ impl Lake {
 
     fn begin_object(&self, target: Path, run_id: &str) -> Staged {
         let path = if self.root.is_some() { staging(&target, run_id) } else { target.clone() };
-        Staged::new(Arc::clone(&self.store), path, target)
+        Staged::new(Arc::clone(&self.store), path, target, self.abandoned.clone())
+    }
+
+    /// Waits a little for the store to forget uploads that were cut off.
+    pub(crate) async fn settle(&self) {
+        const PATIENCE: Duration = Duration::from_millis(500);
+        if tokio::time::timeout(PATIENCE, self.abandoned.settled()).await.is_err() {
+            tracing::warn!("uploads that were cut off may not be aborted: a lifecycle rule of the bucket clears them");
+        }
     }
 
     /// Writes a small object beside the table, whole.

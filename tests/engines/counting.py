@@ -6,13 +6,14 @@ from urllib.parse import urlparse
 
 
 class Counter:
-    """Forwards connections to `endpoint`, and keeps the request lines that went through."""
+    """Forwards connections to `endpoint`, and keeps the request lines, and Amazon's headers, that went through."""
 
     def __init__(self, endpoint):
         self._server = urlparse(endpoint)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.requests = []
+        self.heads = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -30,7 +31,9 @@ class Counter:
             while block := source.recv(1 << 16):
                 if counted:
                     # heads are small and come in one piece; bodies hold no such line
-                    self.requests += [line for line in block.split(b"\r\n") if line.endswith(b" HTTP/1.1")]
+                    lines = block.split(b"\r\n")
+                    self.requests += [line for line in lines if line.endswith(b" HTTP/1.1")]
+                    self.heads.update(line for line in lines if line.startswith(b"x-amz-"))
                 sink.sendall(block)
         except OSError:
             pass

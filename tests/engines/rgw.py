@@ -16,6 +16,8 @@ from pathlib import Path
 from processes import die_with_parent
 
 ACCESS_KEY = "CHECKS"
+# a key of the gateway's own key store, for SSE-KMS
+KMS_KEY = "lake-key"
 SECRET_KEY = "a-secret/with+signs=0123456789"
 
 CONFIG = """
@@ -56,6 +58,9 @@ rgw_frontends = beast endpoint=127.0.0.1:{port}
 rgw_data = {home}/rgw
 rgw_enable_usage_log = false
 rgw_thread_pool_size = 32
+rgw_crypt_require_ssl = false
+rgw_crypt_s3_kms_backend = testing
+rgw_crypt_s3_kms_encryption_keys = {kms_key}=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=
 """
 
 
@@ -94,7 +99,7 @@ class Gateway:
             (self._home / folder).mkdir()
         fsid, osd, port, mon_port = uuid.uuid4(), uuid.uuid4(), free_port(), free_port()
         config = self._home / "ceph.conf"
-        config.write_text(CONFIG.format(fsid=fsid, home=self._home, port=port, mon_port=mon_port))
+        config.write_text(CONFIG.format(fsid=fsid, home=self._home, port=port, mon_port=mon_port, kms_key=KMS_KEY))
         self._run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"[v1:127.0.0.1:{mon_port}]", self._home / "monmap")
         self._run("ceph-mon", "-c", config, "--mkfs", "-i", "a", "--monmap", self._home / "monmap")
         self._daemon("ceph-mon", "-c", config, "-i", "a")
@@ -106,8 +111,17 @@ class Gateway:
         self._daemon("radosgw", "-c", config, "-n", "client.rgw")
         self.endpoint = f"http://127.0.0.1:{port}"
         self._wait_until_it_answers()
-        user = ("--uid=checks", "--display-name=checks", f"--access-key={ACCESS_KEY}", f"--secret-key={SECRET_KEY}")
-        self._run("radosgw-admin", "-c", config, "user", "create", *user)
+        self._create_user("checks", ACCESS_KEY, SECRET_KEY)
+
+    def user(self, name):
+        """Another user, who owns nothing; the settings that make a run theirs."""
+        access_key, secret_key = name.upper(), f"{name}-secret-0123456789"
+        self._create_user(name, access_key, secret_key)
+        return {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key}
+
+    def _create_user(self, name, access_key, secret_key):
+        user = (f"--uid={name}", f"--display-name={name}", f"--access-key={access_key}", f"--secret-key={secret_key}")
+        self._run("radosgw-admin", "-c", self._home / "ceph.conf", "user", "create", *user)
 
     def _wait_until_it_answers(self):
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
