@@ -1,8 +1,8 @@
 CREATE EXTERNAL TABLE settlements (
   merchant_id STRING COMMENT 'the API id asked for',
-  transaction_id STRING COMMENT 'the PG''s transaction number; a cancellation carries the original''s',
-  order_no STRING COMMENT 'the merchant''s order number',
-  cpid STRING COMMENT 'the merchant''s id at the PG',
+  transaction_id STRING COMMENT 'the PG\'s transaction number; a cancellation carries the original\'s',
+  order_no STRING COMMENT 'the merchant\'s order number',
+  cpid STRING COMMENT 'the merchant\'s id at the PG',
   payment_status STRING COMMENT '11 approved, 21 cancelled the same day, 22 cancelled later',
   pay_type STRING COMMENT 'payment method',
   acquirer_code STRING COMMENT 'card acquirer, as CCLG (Shinhan) or CCBC (BC)',
@@ -18,7 +18,7 @@ CREATE EXTERNAL TABLE settlements (
   payoff_status STRING COMMENT '01 pending, 03 paid',
   extra STRING COMMENT 'JSON of the fields the manual does not name',
   source_row INT COMMENT '1-based position in the answer',
-  extracted_at TIMESTAMP COMMENT 'when the answer''s headers arrived',
+  extracted_at TIMESTAMP COMMENT 'when the answer\'s headers arrived',
   run_id STRING COMMENT 'the run that wrote the row (UUIDv7)'
 )
 PARTITIONED BY (pay_date DATE COMMENT 'the pay date asked for')
