@@ -6,6 +6,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+import books
 import etl
 import rgw
 
@@ -20,6 +21,20 @@ def quarter(tmp_path_factory):
     run = etl.backfill(lake)
     assert run.code == 0, run
     return lake, run
+
+
+@pytest.fixture(scope="session")
+def shops(tmp_path_factory):
+    """The lake of two merchants' books."""
+    lake = tmp_path_factory.mktemp("shops") / "the shops' 장부"
+    with books.Api() as api:
+        for merchant in books.MERCHANTS:
+            for first, last in ((books.FIRST, books.LAST), (books.AHEAD, books.AHEAD)):
+                account = ("--base-url", api.url, "--api-id", merchant)
+                days = ("--from", first, "--to", last, "--rate-limit", 0)
+                run = etl.run("backfill", *account, *days, "--dest", lake, env={"COOKIEPAY_API_KEY": "a key"})
+                assert run.code == 0, run
+    return lake
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import os
 import subprocess
 import time
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, timedelta, timezone
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ ENVIRONMENT = {
     name: value for name, value in os.environ.items() if not name.startswith(OWN) and not name.lower().endswith("_proxy")
 }
 
+SEOUL = timezone(timedelta(hours=9))
 FIRST, LAST = date(2024, 1, 1), date(2024, 3, 31)
 DAYS = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
 SUMMED = ("auth_amount", "fee", "vat", "payment_amount", "final_amount")
@@ -51,6 +52,15 @@ COLUMNS = [
     ("extracted_at", "timestamp[ms, tz=UTC]", False),
     ("run_id", "string", False),
 ]
+# their types in the words that Hive, Athena and Spark share
+HIVE_TYPES = {
+    "string": "string",
+    "decimal128(18, 2)": "decimal(18,2)",
+    "decimal128(9, 4)": "decimal(9,4)",
+    "date32[day]": "date",
+    "int32": "int",
+    "timestamp[ms, tz=UTC]": "timestamp",
+}
 
 
 @dataclass
