@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Makes the table in Spark and shows what was paid out by month.
 
-    cookiepay-etl schema --format spark --dest "$PWD/lake" > settlements.sql
+    cookiepay-etl schema --format spark --dest ./lake > settlements.sql
     spark-submit settlements.py settlements.sql
 
-`--dest` is the lake as Spark sees it: an absolute path, or s3a://bucket/prefix with Hadoop's S3 client on the class path (s3:// on EMR).
+`--dest` is the lake as Spark sees it: a folder, or s3a://bucket/prefix with Hadoop's S3 client on the class path (s3:// on EMR).
 `spark-sql -f settlements.sql` makes the same table. As days land, MSCK REPAIR TABLE settlements makes them known; a day that was fetched
 again is seen by the next session, or after REFRESH TABLE settlements.
 """

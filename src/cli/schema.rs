@@ -18,8 +18,13 @@ pub(super) struct SchemaArgs {
 
 impl SchemaArgs {
     pub(super) fn run(&self) -> u8 {
+        let mut dest = self.dest.clone();
+        // Spark takes a relative path from its warehouse, not from where this was typed
+        if self.format == Dialect::Spark && !dest.contains("://") {
+            dest = std::path::absolute(&dest).map_or(dest, |path| path.to_string_lossy().into_owned());
+        }
         // a reader that has gone away is no failure of ours
-        let _ = write!(std::io::stdout(), "{}", schema(self.format, &self.dest));
+        let _ = write!(std::io::stdout(), "{}", schema(self.format, &dest));
         0
     }
 }

@@ -111,7 +111,7 @@ impl Lineage {
         facets["processing_engine"] = facet("1-1-1/ProcessingEngineRunFacet", engine);
         if let Some(Parent { namespace, job, run_id }) = &self.parent {
             let parent = json!({ "run": { "runId": run_id.to_string() }, "job": { "namespace": namespace, "name": job } });
-            facets["parent"] = facet("1-0-1/ParentRunFacet", parent);
+            facets["parent"] = facet("1-2-0/ParentRunFacet", parent);
         }
         let job_type = json!({ "processingType": "BATCH", "integration": "COOKIEPAY_ETL", "jobType": "JOB" });
         json!({
@@ -121,7 +121,7 @@ impl Lineage {
             "job": {
                 "namespace": self.namespace,
                 "name": format!("cookiepay-etl.{command}"),
-                "facets": { "jobType": facet("2-0-3/JobTypeJobFacet", job_type) },
+                "facets": { "jobType": facet("2-0-4/JobTypeJobFacet", job_type) },
             },
             "inputs": [],
             "outputs": outputs,
@@ -154,7 +154,7 @@ fn table(result: &RunResult) -> Option<Json> {
     Some(json!({
         "namespace": namespace,
         "name": name,
-        "facets": { "schema": facet("1-1-1/SchemaDatasetFacet", json!({ "fields": fields })) },
+        "facets": { "schema": facet("1-2-0/SchemaDatasetFacet", json!({ "fields": fields })) },
         "outputFacets": { "outputStatistics": facet("1-0-2/OutputStatisticsOutputDatasetFacet", written) },
     }))
 }

@@ -76,7 +76,7 @@ const fn required(mut column: Column) -> Column {
 /// Every column, in the table's order. `pay_date`, the partition key, is in the path and not here.
 pub const COLUMNS: &[Column] = &[
     required(column("merchant_id", Kind::Text, Source::Extractor, "the API id asked for")),
-    required(field("transaction_id", Kind::Text, Field::TrxId, "the PG's transaction number; a cancellation carries the original's")),
+    required(field("transaction_id", Kind::Text, Field::TrxId, "the PG's transaction number, which a cancellation shares with its payment")),
     field("order_no", Kind::Text, Field::OrderNo, "the merchant's order number"),
     field("cpid", Kind::Text, Field::CpId, "the merchant's id at the PG"),
     required(field("payment_status", Kind::Text, Field::PaymentStatus, "11 approved, 21 cancelled the same day, 22 cancelled later")),
@@ -84,10 +84,10 @@ pub const COLUMNS: &[Column] = &[
     field("acquirer_code", Kind::Text, Field::Acquirer, "card acquirer, as CCLG (Shinhan) or CCBC (BC)"),
     field("auth_amount", Kind::Decimal(AMOUNT), Field::AuthAmt, "approved amount"),
     field("fee_rate", Kind::Decimal(RATE), Field::FeeRate, "fee rate in percent, as given"),
-    field("fee", Kind::Decimal(AMOUNT), Field::Fee, "fee; NULL where the API gives -"),
-    field("vat", Kind::Decimal(AMOUNT), Field::Vat, "VAT on the fee; NULL where the API gives -"),
-    field("payment_amount", Kind::Decimal(AMOUNT), Field::PaymentAmt, "amount paid out; NULL where the API gives -"),
-    field("final_amount", Kind::Decimal(AMOUNT), Field::FinalAmt, "amount for reconciliation; NULL where the API gives -"),
+    field("fee", Kind::Decimal(AMOUNT), Field::Fee, "fee, NULL where the API gives -"),
+    field("vat", Kind::Decimal(AMOUNT), Field::Vat, "VAT on the fee, NULL where the API gives -"),
+    field("payment_amount", Kind::Decimal(AMOUNT), Field::PaymentAmt, "amount paid out, NULL where the API gives -"),
+    field("final_amount", Kind::Decimal(AMOUNT), Field::FinalAmt, "amount for reconciliation, NULL where the API gives -"),
     field("settle_cycle_code", Kind::Text, Field::SettleCycleCd, "settlement cycle"),
     field("auth_date", Kind::Date, Field::AuthDt, "approval date, or the cancel date on a cancellation"),
     field("payoff_date", Kind::Date, Field::PayoffDt, "pay date, as the row gives it"),
