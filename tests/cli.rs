@@ -49,6 +49,9 @@ fn settings_that_cannot_be_used_say_what_to_do() {
         ("bad duration", &["--dest", "x", "--env", "simulator", "--timeout", "60"], &[]),
         ("no days in flight", &["--dest", "x", "--env", "simulator", "--config", "none.toml"], &[]),
         ("no such destination", &["--dest", "s3:/bucket/x", "--env", "simulator"], &[]),
+        ("a query in the destination", &["--dest", "s3://bucket/x?region=eu", "--env", "simulator"], &[]),
+        ("a step up in the destination", &["--dest", "s3://bucket/x/../y", "--env", "simulator"], &[]),
+        ("an empty folder in the destination", &["--dest", "s3://bucket/x//y", "--env", "simulator"], &[]),
         ("bad fault", &["--dest", "x", "--env", "simulator", "--sim-fault", "boom"], &[]),
     ];
     let mut seen = String::new();

@@ -163,6 +163,23 @@ fn a_limit_of_its_own_holds_for_one_merchant() {
 }
 
 #[test]
+fn the_example_settings_are_taken() {
+    let (api, folder) = (Api::new(both), tempfile::tempdir().unwrap());
+    let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/merchants.toml")).unwrap();
+    let here = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(folder.path().join("key"), FIRST).unwrap();
+    // the paths of a production machine are the only things that do not fit here
+    let fitted = example
+        .replace("/run/secrets/cookiepay-seoul", &here("key"))
+        .replace("/var/lib/prometheus/node-exporter/cookiepay.prom", &here("cookiepay.prom"));
+    std::fs::write(folder.path().join("merchants.toml"), fitted).unwrap();
+    let mut command = binary();
+    command.args(["sync", "--since", "2024-01-05", "--base-url", &api.url, "--dry-run", "--dest", &here("lake"), "--config"]);
+    let ran = finish(command.arg(folder.path().join("merchants.toml")).env("BUSAN_KEY", SECOND)).exits(0);
+    assert_eq!(ran.result()["days"][0]["merchant_id"], "your-first-api-id");
+}
+
+#[test]
 fn the_simulator_takes_every_merchant_of_the_file() {
     let shop = Shop::new("env = \"simulator\"");
     let ran = finish(&mut shop.command(&["backfill", "--from", "2024-01-05", "--to", "2024-01-05", "--sim-rows", "=2"])).exits(0);

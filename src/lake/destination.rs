@@ -44,6 +44,12 @@ impl Destination {
             "s3" if url.password().is_some() || !url.username().is_empty() => {
                 Err(refuse("credentials do not belong in it: use the AWS_* variables"))
             }
+            "s3" if url.query().is_some() || url.fragment().is_some() => {
+                Err(refuse("it must end with its prefix: ? and # are written %3F and %23"))
+            }
+            // the parser resolves these, and the lake would lie elsewhere than was written
+            "s3" if dest.split('/').any(|part| part == "." || part == "..") => Err(refuse("its prefix must not hold . or ..")),
+            "s3" if Path::from_url_path(url.path()).is_err() => Err(refuse("its prefix must not hold // or control characters")),
             "s3" => Ok(Self::S3(url)),
             _ => Err(refuse("it must be a folder, file:// or s3://bucket/prefix")),
         }

@@ -76,7 +76,12 @@ const fn required(mut column: Column) -> Column {
 /// Every column, in the table's order. `pay_date`, the partition key, is in the path and not here.
 pub const COLUMNS: &[Column] = &[
     required(column("merchant_id", Kind::Text, Source::Extractor, "the API id asked for")),
-    required(field("transaction_id", Kind::Text, Field::TrxId, "the PG's transaction number, which a cancellation shares with its payment")),
+    required(field(
+        "transaction_id",
+        Kind::Text,
+        Field::TrxId,
+        "the PG's transaction number, which a cancellation shares with its payment",
+    )),
     field("order_no", Kind::Text, Field::OrderNo, "the merchant's order number"),
     field("cpid", Kind::Text, Field::CpId, "the merchant's id at the PG"),
     required(field("payment_status", Kind::Text, Field::PaymentStatus, "11 approved, 21 cancelled the same day, 22 cancelled later")),

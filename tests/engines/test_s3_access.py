@@ -3,9 +3,13 @@
 import json
 import os
 import signal
+import threading
 import time
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+import pytest
 
 import etl
 import rgw
@@ -51,6 +55,61 @@ def test_a_profile_that_cannot_be_used_says_what_to_do(bucket, tmp_path):
         run = etl.backfill(bucket.url("lake"), env=env | {"AWS_PROFILE": name}, **DAY)
         assert run.code == 7 and run.result["requests"] == 0, run
         assert told in run.result["error"], run
+
+
+class Keys(BaseHTTPRequestHandler):
+    """Temporary keys as a container's agent and an instance's metadata service hand them out."""
+
+    def answer(self, body):
+        body = body if isinstance(body, str) else json.dumps(body)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def do_PUT(self):
+        # version 2 of the instance's service wants a token first
+        assert self.path == "/latest/api/token"
+        self.answer("instance-token")
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        expires = datetime.now(UTC) + timedelta(hours=1)
+        keys = {
+            "Code": "Success",
+            "AccessKeyId": rgw.ACCESS_KEY,
+            "SecretAccessKey": rgw.SECRET_KEY,
+            "Token": "",
+            "Expiration": f"{expires:%Y-%m-%dT%H:%M:%SZ}",
+        }
+        self.answer("lake-role" if self.path.endswith("/security-credentials/") else keys)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def agent():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Keys) as server:
+        server.asked = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("setting", "path"),
+    [("AWS_CONTAINER_CREDENTIALS_FULL_URI", "/keys"), ("AWS_METADATA_ENDPOINT", "")],
+    ids=["container", "instance"],
+)
+def test_keys_come_from_the_container_or_the_instance(bucket, agent, tmp_path, setting, path):
+    env = {name: value for name, value in bucket.env.items() if "KEY" not in name}
+    (tmp_path / "token").write_text("pod-token")
+    env |= {"HOME": str(tmp_path), "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"), setting: f"http://127.0.0.1:{agent.server_address[1]}{path}"}
+    run = etl.backfill(bucket.url("lake"), env=env, **DAY)
+    assert run.code == 0 and agent.asked, run
+    assert bucket.names() == [NAME]
+    assert rgw.SECRET_KEY not in run.stdout + run.stderr
 
 
 def policy(bucket, *statements):
