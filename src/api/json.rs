@@ -30,6 +30,19 @@ pub(crate) struct RawStr<'a> {
 }
 
 impl<'a> RawStr<'a> {
+    /// The string at `at`, where it is one, has no escapes and its end is at hand; with the offset after it. Most
+    /// values are such, and this is most of what reading them costs.
+    #[inline]
+    pub(crate) fn plain(input: &'a str, at: usize) -> Option<(Self, usize)> {
+        let start = at + 1;
+        if input.as_bytes().get(at) != Some(&b'"') {
+            return None;
+        }
+        let end = plain_run(input.as_bytes(), start);
+        let rest = input.get(start..).filter(|_| input.as_bytes().get(end) == Some(&b'"'))?;
+        Some((Self { rest, length: end - start, escaped: false }, end + 1))
+    }
+
     /// The string with its escapes decoded; borrowed where there are none.
     pub(crate) fn decode(self) -> Cow<'a, str> {
         let text = &self.rest[..self.length];
@@ -233,7 +246,7 @@ fn skip(input: &str, at: usize, depth: u8) -> Scanned<usize> {
     }
     match peek(input, at)? {
         b'"' => string(input, at).map(|(_, end)| end),
-        b'{' => members(input, at, string, |_, at| skip(input, at, depth + 1)),
+        b'{' => members(input, at, |at| skip(input, value_after(input, string(input, at)?.1)?, depth + 1)),
         b'[' => elements(input, at, |at| skip(input, at, depth + 1)),
         b't' => literal(input, at, b"true"),
         b'f' => literal(input, at, b"false"),
@@ -243,32 +256,32 @@ fn skip(input: &str, at: usize, depth: u8) -> Scanned<usize> {
     }
 }
 
-/// Walks the object at `at`: `key` reads a key where it stands, and `each` gets it with the offset of its
-/// value; both return the offset after what they read. Returns the offset after the object.
+/// Walks the object at `at`: `each` reads a member whose key is at the offset it gets, and returns the
+/// offset after its value. Returns the offset after the object.
 #[inline]
-pub(crate) fn members<'a, K>(
-    input: &'a str,
-    at: usize,
-    mut key: impl FnMut(&'a str, usize) -> Scanned<(K, usize)>,
-    mut each: impl FnMut(K, usize) -> Scanned<usize>,
-) -> Scanned<usize> {
+pub(crate) fn members(input: &str, at: usize, mut each: impl FnMut(usize) -> Scanned<usize>) -> Scanned<usize> {
     let mut pos = skip_space(input, at + 1);
     if peek(input, pos)? == b'}' {
         return Ok(pos + 1);
     }
     loop {
-        let (found, after) = key(input, pos)?;
-        pos = skip_space(input, after);
-        if peek(input, pos)? != b':' {
-            return Err(Scan::Syntax(pos, "a colon"));
-        }
-        pos = skip_space(input, each(found, skip_space(input, pos + 1))?);
+        pos = skip_space(input, each(pos)?);
         match peek(input, pos)? {
             b',' => pos = skip_space(input, pos + 1),
             b'}' => return Ok(pos + 1),
             _ => return Err(Scan::Syntax(pos, "a comma or a closing brace")),
         }
     }
+}
+
+/// The offset of the value that belongs to the key that ends at `at`.
+#[inline]
+pub(crate) fn value_after(input: &str, at: usize) -> Scanned<usize> {
+    let colon = skip_space(input, at);
+    if peek(input, colon)? != b':' {
+        return Err(Scan::Syntax(colon, "a colon"));
+    }
+    Ok(skip_space(input, colon + 1))
 }
 
 /// Walks the array at `at`: `each` gets an element's offset and returns the offset after it.
@@ -342,9 +355,10 @@ pub(crate) fn canonical(input: &str, at: usize, out: &mut String) -> Scanned<usi
         }
         b'{' => {
             let mut pairs: Vec<(Cow<'_, str>, String)> = Vec::new();
-            let end = members(input, at, string, |key, pos| {
+            let end = members(input, at, |at| {
+                let (key, after) = string(input, at)?;
                 let mut inner = String::new();
-                let end = canonical(input, pos, &mut inner)?;
+                let end = canonical(input, value_after(input, after)?, &mut inner)?;
                 pairs.push((key.decode(), inner));
                 Ok(end)
             })?;

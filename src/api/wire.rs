@@ -110,16 +110,21 @@ impl<'a> WireRow<'a> {
     pub(crate) fn scan(&mut self, input: &'a str, at: usize, order: &mut FieldOrder) -> Result<usize, Scan> {
         let end = if json::peek(input, at)? == b'{' {
             let mut nth = 0;
-            let key = |input: &'a str, pos: usize| {
-                let found = order.key(nth, input, pos);
+            json::members(input, at, |at| {
                 nth += 1;
-                found
-            };
-            json::members(input, at, key, |key, pos| {
-                let (value, end) = json::value(input, pos)?;
-                match key {
-                    Key::Field(field) => self.field(field, value),
-                    Key::Other(key) => self.member(key, value, &input[pos..end]),
+                if let Some((field, value, end)) = order.plain_field(nth - 1, input, at) {
+                    self.field(field, Value::Str(value));
+                    return Ok(end);
+                }
+                let (key, after) = json::string(input, at)?;
+                let at = json::value_after(input, after)?;
+                let (value, end) = json::value(input, at)?;
+                let key = key.decode();
+                let field = Field::from_name(&key);
+                order.note(nth - 1, field);
+                match field {
+                    Some(field) => self.field(field, value),
+                    None => self.member(key, value, &input[at..end]),
                 }
                 Ok(end)
             })?
@@ -135,20 +140,16 @@ impl<'a> WireRow<'a> {
     fn field(&mut self, field: Field, value: Value<'a>) {
         self.known += 1;
         let slot = &mut self.fields[field as usize];
-        if std::mem::replace(slot, Given::Value(value)) != Given::Missing {
+        if !matches!(std::mem::replace(slot, Given::Value(value)), Given::Missing) {
             self.malformed.get_or_insert(Malformed::KeyTwice(field.name().into()));
         }
     }
 
-    fn member(&mut self, key: RawStr<'a>, value: Value<'a>, text: &'a str) {
-        let key = key.decode();
+    fn member(&mut self, key: Cow<'a, str>, value: Value<'a>, text: &'a str) {
         let twice = match &*key {
             "RESULTCODE" => self.result_code.replace(value).is_some(),
             "RESULTMSG" => self.result_message.replace(value).is_some(),
-            name => {
-                if let Some(field) = Field::from_name(name) {
-                    return self.field(field, value);
-                }
+            _ => {
                 if self.extra.len() == MAX_EXTRA {
                     self.malformed = Some(Malformed::TooManyFields);
                     return;
@@ -169,25 +170,25 @@ impl<'a> WireRow<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct FieldOrder([Option<Field>; Field::ALL.len()]);
 
-enum Key<'a> {
-    Field(Field),
-    Other(RawStr<'a>),
-}
-
 impl FieldOrder {
+    /// The member at `at`, where it is the field that the row before had there and its value a string without
+    /// escapes; with the offset after it.
     #[inline]
-    fn key<'a>(&mut self, nth: usize, input: &'a str, at: usize) -> Result<(Key<'a>, usize), Scan> {
-        if let Some(Some(field)) = self.0.get(nth) {
-            let key = &KEYS[*field as usize];
-            if key.stands_at(input.as_bytes(), at) {
-                return Ok((Key::Field(*field), at + key.length));
-            }
+    fn plain_field<'a>(&self, nth: usize, input: &'a str, at: usize) -> Option<(Field, RawStr<'a>, usize)> {
+        let field = (*self.0.get(nth)?)?;
+        let key = &KEYS[field as usize];
+        if !key.stands_at(input.as_bytes(), at) {
+            return None;
         }
-        let (key, end) = json::string(input, at)?;
+        let value = json::value_after(input, at + key.length).ok()?;
+        let (value, end) = RawStr::plain(input, value)?;
+        Some((field, value, end))
+    }
+
+    fn note(&mut self, nth: usize, field: Option<Field>) {
         if let Some(slot) = self.0.get_mut(nth) {
-            *slot = Field::from_name(&key.decode());
+            *slot = field;
         }
-        Ok((Key::Other(key), end))
     }
 }
 
