@@ -61,7 +61,7 @@ pub enum ApiError {
     #[error("the API asks to wait {}, longer than a run waits: run again later", humantime::format_duration(*.0))]
     WaitTooLong(Duration),
     /// A `RESULTCODE` that is neither success nor "no rows".
-    #[error("the API answered RESULTCODE {code}: {message:?}")]
+    #[error("the API answered RESULTCODE {code}: {message:?} (where that means no rows, name it with --empty-code)")]
     ResultCode {
         /// `RESULTCODE`
         code: String,

@@ -209,7 +209,7 @@ impl<'a> Rebuilder<'a> {
             error @ DayError { kind: Kind::Storage | Kind::Internal, .. } => error,
             error => DayError {
                 kind: Kind::Contract,
-                message: format!("{at}: {} (a code that means no rows is named with --empty-code)", error.message),
+                message: format!("{at}: {}", error.message),
                 ..error
             },
         })?;
