@@ -76,6 +76,8 @@ pub struct Status {
     pub days: Vec<StatusDay>,
     /// The same, counted.
     pub counts: Counts,
+    /// Merchants that were named and of which the range holds no day.
+    pub absent: Vec<String>,
 }
 
 /// Which days to look at.
@@ -116,7 +118,7 @@ impl Scope {
 pub async fn status(lake: &Lake, scope: &Scope, window: &SettleWindow) -> Result<Status, LakeError> {
     let stored: BTreeSet<DayKey> = lake.days().await?.into_iter().collect();
     let history = lake.history().await?;
-    let mut status = Status { days: Vec::new(), counts: Counts::default() };
+    let mut status = Status { days: Vec::new(), counts: Counts::default(), absent: Vec::new() };
     // a day of which only an earlier version is left is missing
     let known: Vec<DayKey> = stored.iter().chain(history.keys()).cloned().collect();
     for (merchant, range, dates) in scope.of(known) {
@@ -125,6 +127,9 @@ pub async fn status(lake: &Lake, scope: &Scope, window: &SettleWindow) -> Result
         let mut read: BTreeMap<NaiveDate, Result<DayRecord, String>> =
             files.into_iter().map(|(key, file)| (key.pay_date, file.map(|file| file.record))).collect();
         let merchant_id = merchant.api_id();
+        if range.is_none() {
+            status.absent.push(merchant_id.clone());
+        }
         for pay_date in range.into_iter().flat_map(Range::days) {
             let key = DayKey { pay_date, merchant: merchant.clone() };
             let mut day = describe(

@@ -124,6 +124,10 @@ fn a_merchant_is_named_with_merchant() {
     assert!(api.settlements().iter().all(|request| merchant(request) == "m2"));
     assert!(files(&shop.lake()).iter().all(|file| file.ends_with("m2.parquet")));
 
+    let missing = finish(&mut shop.command(&["status", "--require-complete", "--output", "text"])).exits(3);
+    assert!(missing.stdout.contains("merchant m1: no day in the lake"), "{missing:?}");
+    finish(&mut shop.command(&["status", "--require-complete", "--merchant", "busan"])).exits(0);
+
     shop.backfill(&api, &["--merchant", "busan", "--merchant", "seoul"]).exits(0);
     let of = |words: &[&str]| finish(&mut shop.command(words)).exits(0).result();
     assert_eq!(of(&["status"])["counts"]["closed"], 6);

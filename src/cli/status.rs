@@ -39,11 +39,12 @@ impl StatusArgs {
             Err(code) => return code,
         };
         match output_format(self.output) {
-            OutputFormat::Json => output::line(json!({ "command": "status", "days": status.days, "counts": status.counts })),
+            OutputFormat::Json => output::line(json!({ "command": "status", "days": status.days, "counts": status.counts, "absent": status.absent })),
             OutputFormat::Text => print(&status),
         }
-        // a lake of no days at all is not complete either
-        u8::from(self.require_complete && (status.counts.missing > 0 || status.days.is_empty())) * 3
+        // neither a lake of no days at all is complete, nor one that has none of a merchant
+        let complete = status.counts.missing == 0 && status.absent.is_empty() && !status.days.is_empty();
+        u8::from(self.require_complete && !complete) * 3
     }
 }
 
@@ -62,6 +63,9 @@ fn print(status: &Status) {
             let marks: String = marks.iter().collect();
             output::line(format_args!("{year:04}-{number:02}  {marks} {rows:>12} {:>15}", format_decimal(paid, 2)));
         }
+    }
+    for merchant_id in &status.absent {
+        output::line(format_args!("merchant {merchant_id}: no day in the lake"));
     }
     let Counts { closed, closed_empty, open, missing, restated, overdue } = status.counts;
     output::line(format_args!(
