@@ -5,9 +5,9 @@ The simulator's rows always add up and carry the stated rate, so a query that lo
 
 import json
 import random
-import threading
 from datetime import date, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from serving import Handler, serving
 
 # the second needs escaping in file names; both number their transactions alike
 MERCHANTS = ("shop-1", "가게 2")
@@ -134,38 +134,19 @@ def books():
     return answers
 
 
-class Api:
-    """Answers with the books on a port of its own, on loopback."""
+def api():
+    """An API that answers with the books, while the block runs."""
+    answers = books()
 
-    def __init__(self):
-        answers = books()
+    class Books(Handler):
+        def do_POST(self):
+            asked = json.loads(self.body())
+            if self.path == "/payAuth/token":
+                answer = {"RTN_CD": "0000", "TOKEN": "a token"}
+            elif rows := answers.get((asked["API_ID"], date.fromisoformat(asked["DATE"]))):
+                answer = {"RESULTCODE": "0000", "RESULTMSG": "정상", "DATA": rows}
+            else:
+                answer = {"RESULTCODE": "E008", "RESULTMSG": "검색 결과가 없습니다"}
+            self.answer(200, json.dumps(answer).encode())
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if self.path == "/payAuth/token":
-                    answer = {"RTN_CD": "0000", "TOKEN": "a token"}
-                elif rows := answers.get((asked["API_ID"], date.fromisoformat(asked["DATE"]))):
-                    answer = {"RESULTCODE": "0000", "RESULTMSG": "정상", "DATA": rows}
-                else:
-                    answer = {"RESULTCODE": "E008", "RESULTMSG": "검색 결과가 없습니다"}
-                body = json.dumps(answer).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self):
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._server.shutdown()
-        self._server.server_close()
+    return serving(Books)

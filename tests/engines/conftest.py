@@ -27,7 +27,7 @@ def quarter(tmp_path_factory):
 def shops(tmp_path_factory):
     """The lake of two merchants' books."""
     lake = tmp_path_factory.mktemp("shops") / "the shops' 장부"
-    with books.Api() as api:
+    with books.api() as api:
         for merchant in books.MERCHANTS:
             for first, last in ((books.FIRST, books.LAST), (books.AHEAD, books.AHEAD)):
                 account = ("--base-url", api.url, "--api-id", merchant)

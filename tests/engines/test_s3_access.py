@@ -3,10 +3,8 @@
 import json
 import os
 import signal
-import threading
 import time
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 import etl
 import rgw
 from counting import Counter
+from serving import Handler, serving
 
 DAY = {"first": date(2024, 1, 2), "last": date(2024, 1, 2)}
 NAME = "lake/" + etl.settlement(DAY["first"])
@@ -57,20 +56,13 @@ def test_a_profile_that_cannot_be_used_says_what_to_do(bucket, tmp_path):
         assert told in run.result["error"], run
 
 
-class Keys(BaseHTTPRequestHandler):
+class Keys(Handler):
     """Temporary keys as a container's agent and an instance's metadata service hand them out."""
-
-    def answer(self, body):
-        body = body if isinstance(body, str) else json.dumps(body)
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
 
     def do_PUT(self):
         # version 2 of the instance's service wants a token first
         assert self.path == "/latest/api/token"
-        self.answer("instance-token")
+        self.answer(200, b"instance-token")
 
     def do_GET(self):
         self.server.asked.append(self.path)
@@ -82,19 +74,14 @@ class Keys(BaseHTTPRequestHandler):
             "Token": "",
             "Expiration": f"{expires:%Y-%m-%dT%H:%M:%SZ}",
         }
-        self.answer("lake-role" if self.path.endswith("/security-credentials/") else keys)
-
-    def log_message(self, *_):
-        pass
+        self.answer(200, b"lake-role" if self.path.endswith("/security-credentials/") else json.dumps(keys).encode())
 
 
 @pytest.fixture
 def agent():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Keys) as server:
+    with serving(Keys) as server:
         server.asked = []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
-        server.shutdown()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +92,7 @@ def agent():
 def test_keys_come_from_the_container_or_the_instance(bucket, agent, tmp_path, setting, path):
     env = {name: value for name, value in bucket.env.items() if "KEY" not in name}
     (tmp_path / "token").write_text("pod-token")
-    env |= {"HOME": str(tmp_path), "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"), setting: f"http://127.0.0.1:{agent.server_address[1]}{path}"}
+    env |= {"HOME": str(tmp_path), "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(tmp_path / "token"), setting: agent.url + path}
     run = etl.backfill(bucket.url("lake"), env=env, **DAY)
     assert run.code == 0 and agent.asked, run
     assert bucket.names() == [NAME]

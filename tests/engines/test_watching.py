@@ -1,13 +1,10 @@
 """Watching it, by what watches in earnest: node_exporter reads the metrics file, OpenLineage's own client the events."""
 
 import json
-import socket
 import subprocess
-import threading
 import time
 import urllib.request
 from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import attrs
 import pytest
@@ -16,6 +13,7 @@ from openlineage.client import event_v2, facet_v2
 import etl
 from processes import die_with_parent
 from rgw import free_port
+from serving import Handler, serving
 
 WEEK = {"first": date(2024, 1, 1), "last": date(2024, 1, 7)}
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -62,24 +60,17 @@ def test_node_exporter_takes_the_metrics_file(exporter, tmp_path):
     assert abs(found['cookiepay_etl_last_success_timestamp_seconds{command="backfill"}'] - time.time()) < 60
 
 
-class Collector(BaseHTTPRequestHandler):
+class Collector(Handler):
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.events.append((self.path, self.headers.get("Authorization"), json.loads(body)))
-        self.send_response(201)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+        self.server.events.append((self.path, self.headers.get("Authorization"), json.loads(self.body())))
+        self.answer(201)
 
 
 @pytest.fixture
 def collector():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+    with serving(Collector) as server:
         server.events = []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
-        server.shutdown()
 
 
 FACETS = {
@@ -106,7 +97,7 @@ def check_facets(facets):
 
 def test_the_openlineage_client_knows_every_event(collector, tmp_path):
     env = {
-        "OPENLINEAGE_URL": f"http://127.0.0.1:{collector.server_address[1]}",
+        "OPENLINEAGE_URL": collector.url,
         "OPENLINEAGE_API_KEY": "lineage-key",
         "OPENLINEAGE_NAMESPACE": "finance",
         "OPENLINEAGE_PARENT_ID": "airflow/daily.sync/0199f0a0-0000-7000-8000-000000000001",
