@@ -39,7 +39,9 @@ impl StatusArgs {
             Err(code) => return code,
         };
         match output_format(self.output) {
-            OutputFormat::Json => output::line(json!({ "command": "status", "days": status.days, "counts": status.counts, "absent": status.absent })),
+            OutputFormat::Json => {
+                output::line(json!({ "command": "status", "days": status.days, "counts": status.counts, "absent": status.absent }))
+            }
             OutputFormat::Text => print(&status),
         }
         // neither a lake of no days at all is complete, nor one that has none of a merchant

@@ -207,11 +207,7 @@ impl<'a> Rebuilder<'a> {
         let (staged, encoded) = read.await.map_err(|cause| match not_read(cause, 1) {
             // nobody was asked: what cannot be read now cannot be read later
             error @ DayError { kind: Kind::Storage | Kind::Internal, .. } => error,
-            error => DayError {
-                kind: Kind::Contract,
-                message: format!("{at}: {}", error.message),
-                ..error
-            },
+            error => DayError { kind: Kind::Contract, message: format!("{at}: {}", error.message), ..error },
         })?;
         Ok(ReadDay { staged, encoded, raw: None, attempts: 1 })
     }
