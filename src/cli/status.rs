@@ -40,7 +40,7 @@ impl StatusArgs {
         };
         match output_format(self.output) {
             OutputFormat::Json => {
-                output::line(json!({ "command": "status", "days": status.days, "counts": status.counts, "absent": status.absent }))
+                output::line(json!({ "command": "status", "days": status.days, "counts": status.counts, "absent": status.absent }));
             }
             OutputFormat::Text => print(&status),
         }
