@@ -1,6 +1,6 @@
 //! From the bytes of an answer as they arrive to UTF-8 text in a buffer: gzip, charset, size bound.
 //!
-//! Runs on a blocking thread; the network feeds it through [`BodyReader`].
+//! Runs on a blocking thread; the network feeds it through `BodyReader`.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::Arc;
