@@ -1,12 +1,9 @@
 """DuckDB and Arrow read what a quarter's backfill leaves on disk."""
 
 import io
-import json
 import re
-import subprocess
-import urllib.request
 from collections import Counter
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 
 import duckdb
@@ -14,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import etl
+import served
 from etl import DAYS, SUMMED
 
 SUMS = ", ".join(f"sum({name}) AS {name}" for name in SUMMED)
@@ -125,70 +123,23 @@ def test_seals_hold_and_break_with_one_byte(quarter):
 
 
 @pytest.fixture(scope="module")
-def answers():
-    """Asks a simulator of the same seed, over HTTP, without any of the tool's own reading."""
-    process = etl.start("simulate", "--port", 0, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-    def post(path, body, **headers):
-        data = json.dumps(body).encode()
-        request = urllib.request.Request(root + path, data, {"Content-Type": "application/json", **headers})
-        with direct.open(request, timeout=30) as answer:
-            return json.load(answer)
-
-    try:
-        root = process.stdout.readline().strip().partition("=")[2]
-        token = post("/payAuth/token", {"pay2_id": "simulator", "pay2_key": "simulator-key"})["TOKEN"]
-        yield lambda day: post("/api/settlement", {"API_ID": "simulator", "DATE": f"{day:%Y%m%d}"}, TOKEN=token)
-    finally:
-        process.kill()
-        process.communicate()
+def api():
+    """A simulator of the same seed."""
+    with served.Simulator() as api:
+        yield api
 
 
-FIELDS = {
-    "TRXID": "transaction_id",
-    "ORDERNO": "order_no",
-    "CPID": "cpid",
-    "PAYMENTSTATUS": "payment_status",
-    "PAYTYPE": "pay_type",
-    "ACQUIRER": "acquirer_code",
-    "AUTHAMT": "auth_amount",
-    "FEERATE": "fee_rate",
-    "FEE": "fee",
-    "VAT": "vat",
-    "PAYMENTAMT": "payment_amount",
-    "FINALAMT": "final_amount",
-    "SETTLE_CYCLE_CD": "settle_cycle_code",
-    "AUTHDT": "auth_date",
-    "PAYOFFDT": "payoff_date",
-    "STATUS_CD": "payoff_status",
-}
-KINDS = {name: kind for name, kind, _ in etl.COLUMNS}
-
-
-def meant(column, value):
-    """What the manual means by a value."""
-    value = str(value).strip() if value is not None else ""
-    if value == "" or (value == "-" and KINDS[column].startswith("decimal")):
-        return None
-    if KINDS[column].startswith("decimal"):
-        return Decimal(value.replace(",", ""))
-    if KINDS[column].startswith("date"):
-        return datetime.strptime(value, "%Y%m%d").date()
-    return value
-
-
-def test_the_table_is_what_the_api_answers_row_by_row(quarter, answers, db):
+def test_the_table_is_what_the_api_answers_row_by_row(quarter, api, db):
     lake, run = quarter
-    columns = ", ".join(FIELDS.values())
+    columns = ", ".join(served.FIELDS.values())
     stored = {day: [] for day in DAYS}
     for day, *row in db.sql(f"SELECT pay_date, {columns} FROM {table(lake)} ORDER BY pay_date, source_row").fetchall():
         stored[day].append(tuple(row))
     seen = Counter()
     for day in DAYS:
-        answer = answers(day)
+        answer = api.answer(day)
         rows = answer.get("DATA") or []
-        assert stored[day] == [tuple(meant(column, row[field]) for field, column in FIELDS.items()) for row in rows], day
+        assert stored[day] == api.rows(day), day
         seen[answer["RESULTCODE"]] += 1
         seen.update(f"status {row['PAYMENTSTATUS']}" for row in rows)
         seen["rows"] += len(rows)
