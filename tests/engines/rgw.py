@@ -119,6 +119,11 @@ class Gateway:
         self._create_user(name, access_key, secret_key)
         return {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key}
 
+    def suspend(self, name):
+        """Takes a user's keys out of use."""
+        self._run("radosgw-admin", "-c", self._home / "ceph.conf", "user", "suspend", f"--uid={name}")
+        return name
+
     def _create_user(self, name, access_key, secret_key):
         user = (f"--uid={name}", f"--display-name={name}", f"--access-key={access_key}", f"--secret-key={secret_key}")
         self._run("radosgw-admin", "-c", self._home / "ceph.conf", "user", "create", *user)
