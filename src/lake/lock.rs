@@ -1,11 +1,13 @@
 //! Keeps two runs on one machine from publishing the same day at once.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::folder::make_folder;
 
 /// How often another run's lock is tried again, and for how long.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -21,7 +23,7 @@ impl DayLock {
 
     /// Locks the day's folder itself: a lock file would lie where engines look, or have to be cleared.
     pub(super) async fn take(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        make_folder(folder)?;
         let lock = File::open(folder)?;
         let until = Instant::now() + PATIENCE;
         loop {

@@ -10,6 +10,7 @@ pub(crate) mod audit;
 pub mod destination;
 pub mod error;
 pub(crate) mod file;
+mod folder;
 pub mod layout;
 pub(crate) mod lock;
 mod profile;

@@ -23,6 +23,7 @@ use super::audit::{Audit, audit, sealed};
 use super::destination::{Destination, open_s3};
 use super::error::LakeError;
 use super::file::{TAIL, footer_length, read_end, read_footer};
+use super::folder::make_folder;
 use super::layout::{DayKey, HISTORY, RAW, SETTLEMENTS, STAGING, UNKNOWN_RUN, staging};
 use super::lock::DayLock;
 use super::record::{DayRecord, Evidence};
@@ -62,7 +63,7 @@ impl Lake {
                     Ok(found) if !found.is_dir() => return Err(open(io::ErrorKind::NotADirectory.into())),
                     Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::NotFound && read_only => return Ok(None),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path).map_err(&open)?,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => make_folder(path).map_err(&open)?,
                     Err(error) => return Err(open(error)),
                 }
                 let root = path.canonicalize().map_err(&open)?;

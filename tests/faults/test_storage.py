@@ -228,3 +228,28 @@ def test_a_lake_that_is_a_file_or_under_one(injected, tmp_path):
         failed(etl.backfill(dest), str(dest), os.strerror(errno.ENOTDIR).lower() if dest == file else os.strerror(errno.ENOTDIR))
         injected("a path component that is a file")
     assert file.read_text() == "in the way"
+
+
+
+def test_every_folder_that_a_run_makes_is_synced(tmp_path):
+    """A folder's entry outlives a power cut only where the folder that holds it is synced after it was made."""
+    log, lake = tmp_path / "calls", tmp_path / "deep" / "lake"
+    calls = "mkdir,mkdirat,fsync,rename"
+    args = etl.backfill_args(lake, first=DAYS[0], last=DAYS[-1])
+    command = ["strace", "-f", "-qq", "-y", "-o", log, "-e", f"trace={calls}", etl.BINARY, *map(str, args)]
+    done = subprocess.run(command, env=etl.ENVIRONMENT, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    assert done.returncode == 0, done
+    owed, synced = set(), 0
+    for line in log.read_text().splitlines():
+        call = line.split(maxsplit=1)[1]
+        if call.startswith("mkdir") and call.endswith("= 0"):
+            path = os.path.join(os.getcwd(), call.split('"')[1])
+            if ".staging" not in path:
+                owed.add(os.path.dirname(path))
+        elif call.startswith("fsync") and call.endswith("= 0"):
+            path = call.split("<")[1].split(">")[0]
+            synced += path in owed
+            owed.discard(path)
+        elif call.startswith("rename") and "/settlements/pay_date=" in call.split('"')[3]:
+            assert not owed, f"a day was published while these were not synced: {owed}"
+    assert synced >= len(DAYS) + 2 and not owed, owed
