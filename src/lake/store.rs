@@ -183,7 +183,10 @@ impl Lake {
                 Err(error) => Err(LakeError::object("read", location)(on_disk(error))),
             };
         }
-        let spool = |error: io::Error| LakeError::Open { dest: "the folder for temporary files".into(), source: Arc::new(error) };
+        let spool = |error: io::Error| {
+            let told = format!("it is read into a temporary file in {}: {error}", std::env::temp_dir().display());
+            LakeError::object("read", location)(on_disk(io::Error::new(error.kind(), told)))
+        };
         let (meta, mut chunks) = match self.store.get(location).await {
             Ok(found) => (found.meta.clone(), found.into_stream()),
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -241,7 +244,7 @@ impl Lake {
         let exists = self.store.head(&at).await;
         if let Err(object_store::Error::NotFound { .. }) = exists {
             let mut staged = self.begin_object(at.clone(), run_id);
-            if let Err(error) = copy(&file, &mut staged).await {
+            if let Err(error) = copy(&file, &key.settlement(), &mut staged).await {
                 staged.discard().await;
                 return Err(error);
             }
@@ -386,14 +389,14 @@ fn on_disk(error: io::Error) -> object_store::Error {
     object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(error) }
 }
 
-/// Hands a file's bytes on.
-async fn copy(mut file: &File, staged: &mut Staged) -> Result<(), LakeError> {
+/// Hands the bytes of an object's file on.
+async fn copy(mut file: &File, location: &Path, staged: &mut Staged) -> Result<(), LakeError> {
     const BLOCK: u64 = 1 << 20;
-    let failed = LakeError::open("a version that is to be kept");
-    file.rewind().map_err(&failed)?;
+    let failed = |error| LakeError::object("read", location)(on_disk(error));
+    file.rewind().map_err(failed)?;
     loop {
         let mut block = Vec::new();
-        if file.take(BLOCK).read_to_end(&mut block).map_err(&failed)? == 0 {
+        if file.take(BLOCK).read_to_end(&mut block).map_err(failed)? == 0 {
             return Ok(());
         }
         staged.push(block.into()).await?;

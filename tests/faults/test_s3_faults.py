@@ -173,6 +173,19 @@ def test_keys_that_the_server_takes_back(api, gateway, bucket, proxy, injected):
     watched.heal(2)
 
 
+def test_no_room_for_temporary_files(watched, injected, tmp_path):
+    """A version that is replaced is fetched into a temporary file: where there is no room, the error says so."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", tmp_path], check=True)
+    try:
+        (tmp_path / "full").write_bytes(bytes(4096))
+        run = watched.run(2, env={"TMPDIR": str(tmp_path)})
+        failed(run, "pay_date=", str(tmp_path), "No space left on device")
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+    injected("S3: the disk for temporary files is full")
+    watched.look()
+    watched.heal(2)
+
 UPLOADS = {
     "500 on a completion": ("complete", aws(500, "InternalError"), 1),
     "200 with an error in it on a completion": ("complete", aws(200, "InternalError", "We encountered an internal error. Please try again."), 1),

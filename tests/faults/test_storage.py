@@ -230,6 +230,17 @@ def test_a_lake_that_is_a_file_or_under_one(injected, tmp_path):
     assert file.read_text() == "in the way"
 
 
+def test_a_folder_where_a_day_should_be(watched, injected):
+    path = watched.lake.dest / etl.settlement(DAYS[1])
+    aside = path.with_name("aside")
+    path.rename(aside)
+    path.mkdir()
+    failed(watched.run(2), f"pay_date={DAYS[1]}", codes=(3, 7))
+    path.rmdir()
+    aside.rename(path)
+    injected("a path component that is a folder")
+    heals(watched)
+
 
 def test_every_folder_that_a_run_makes_is_synced(tmp_path):
     """A folder's entry outlives a power cut only where the folder that holds it is synced after it was made."""
