@@ -71,6 +71,8 @@ impl FetchArgs {
             Ok(settings) => settings,
             Err(error) => return Outcome::not_begun(command, range, self.lake.dest.as_deref(), Stopped::Settings, chain(&error)),
         };
+        // a plan has no result to write, and ends as signals end a process
+        let signals = (!self.dry_run).then(signals);
         let shown = dest.to_string();
         let failed = |stopped, message| Outcome::not_begun(command, range, Some(&shown), stopped, message);
         let session = match Session::open(api).await {
@@ -97,7 +99,7 @@ impl FetchArgs {
             Ok(lake) => lake,
             Err(error) => return failed(Stopped::Lake, chain(&error)),
         };
-        let Some(lake) = lake.as_ref().filter(|_| !self.dry_run) else {
+        let Some((lake, signals)) = lake.as_ref().zip(signals) else {
             return match run::plans(lake.as_ref(), &session.asked, &config).await {
                 Ok(plans) => {
                     let plans: Vec<_> = plans.into_iter().map(|plan| (plan.merchant_id, plan.days)).collect();
@@ -108,7 +110,7 @@ impl FetchArgs {
         };
         reporting.begins(command, &config.run_id);
         let progress = Progress::new(global.quiet);
-        let result = run::run(&session.asked, lake, &config, &progress, signals()).await;
+        let result = run::run(&session.asked, lake, &config, &progress, signals).await;
         Progress::finish();
         Outcome::Ended(Box::new(result))
     }

@@ -50,15 +50,15 @@ impl Session {
     }
 }
 
-/// Listens for SIGINT and SIGTERM; the first of them is what the receiver holds.
+/// Listens for SIGINT and SIGTERM from now on; the first of them is what the receiver holds.
 pub(super) fn signals() -> watch::Receiver<Option<Signal>> {
+    use tokio::signal::unix::{SignalKind, signal};
     let (send, receive) = watch::channel(None);
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        tracing::warn!("signals cannot be listened for");
+        return receive;
+    };
     tokio::spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
-            tracing::warn!("signals cannot be listened for");
-            return;
-        };
         let signal = tokio::select! {
             _ = interrupt.recv() => Signal::Interrupt,
             _ = terminate.recv() => Signal::Terminate,

@@ -330,3 +330,25 @@ def test_killed_while_parts_go_up(draw, often, injected, bucket, tmp_path):
             now = seed
     sound = etl.run("verify", "--dest", bucket.url("lake"), env=bucket.env)
     assert sound.code == 0, sound
+
+
+def test_a_signal_while_the_lake_is_opened(often, injected, tmp_path):
+    """A run is asked to stop before it has asked for anything: it has a result nevertheless."""
+    for number, expected in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        lake, file, pid = tmp_path / number.name, tmp_path / f"{number.name}.json", tmp_path / f"{number.name}.pid"
+        args = etl.backfill_args(lake, "--result-file", file, first=WEEK[0], last=WEEK[-1])
+        # making the lake's folder takes two seconds
+        shell = f'echo $$ > "{pid}"; exec "$@"'
+        command = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", lake, "-e", "trace=mkdir", "-e", "inject=mkdir:delay_enter=2s"]
+        command = [str(word) for word in [*command, "sh", "-c", shell, "sh", etl.BINARY, *args]]
+        with subprocess.Popen(command, env=etl.ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=killing.DEVNULL) as process:
+            try:
+                time.sleep(1.2)
+                os.kill(int(pid.read_text()), number)
+                process.communicate(timeout=30)
+            finally:
+                process.kill()
+        assert process.returncode == expected
+        result = result_of(file)
+        assert (result["status"], result["dates"]["not_attempted"]) == ("interrupted", len(WEEK))
+        injected(f"{number.name} while the lake is opened")
