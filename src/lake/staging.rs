@@ -5,13 +5,16 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, UpdateVersion, WriteMultipart};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::error::LakeError;
 
@@ -174,7 +177,7 @@ impl Staged {
         } else {
             let mode = if self.path == self.target { over.mode() } else { PutMode::Overwrite };
             let payload: PutPayload = self.held.iter().cloned().collect();
-            match self.store.put_opts(&self.path, payload.clone(), mode.into()).await {
+            match self.put(payload.clone(), mode).await {
                 Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => return Ok(Published::Changed),
                 // AWS_CONDITIONAL_PUT=disabled, for servers that know no conditions
                 Err(Error::NotImplemented { .. }) => self.store.put(&self.path, payload).await.map(drop),
@@ -188,12 +191,39 @@ impl Staged {
         Ok(Published::Done)
     }
 
+    /// One PUT, and where the way to the store broke before its answer came, another. `object_store` leaves a conditional
+    /// one alone then, since the first may have been done. Here that does no harm: the condition refuses the second, and
+    /// who asked finds its own version stored.
+    async fn put(&self, payload: PutPayload, mode: PutMode) -> object_store::Result<()> {
+        const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+        const PATIENCE: Duration = Duration::from_mins(1);
+        let began = Instant::now();
+        for pause in PAUSES {
+            match self.store.put_opts(&self.path, payload.clone(), mode.clone().into()).await {
+                Err(error) if is_unanswered(&error) && began.elapsed() < PATIENCE => {
+                    tracing::warn!(object = %self.target, %error, "storing it was not answered, and is tried again");
+                    tokio::time::sleep(pause).await;
+                }
+                stored => return stored.map(drop),
+            }
+        }
+        self.store.put_opts(&self.path, payload, mode.into()).await.map(drop)
+    }
+
     /// Gives the bytes up.
     pub(crate) async fn discard(mut self) {
         if let Some(upload) = self.upload.take() {
             abort(self.path.clone(), upload).await;
         }
     }
+}
+
+/// Whether a request went out and no answer came back, so that nobody knows whether it was done.
+fn is_unanswered(error: &Error) -> bool {
+    let causes = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |cause| cause.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<HttpError>())
+        .any(|error| matches!(error.kind(), HttpErrorKind::Timeout | HttpErrorKind::Interrupted))
 }
 
 /// A version of an object, as its store names it.

@@ -60,6 +60,9 @@ def failed(run, *words, codes=(7,)):
 
 # what passes, and is tried again until it does
 PASSING = {
+    "connection reset before a request": ("before", nothing),
+    "connection reset half-way through an upload": ("half-way", nothing),
+    "connection reset before the answer": ("after", nothing),
     "503 SlowDown": aws(503, "SlowDown", "Please reduce your request rate."),
     "500 InternalError": aws(500, "InternalError"),
     "429": aws(429, "TooManyRequests"),
@@ -134,6 +137,27 @@ def test_the_server_is_gone_in_the_middle(watched, proxy, injected):
         watched.heal(3)
 
 
+@pytest.mark.parametrize("where", ["stall", "stall answer"])
+def test_a_stall(watched, proxy, injected, where):
+    """A request, or an answer to a read, stops half-way and the connection stays open: it is given up, and tried again."""
+    release, stalled = threading.Event(), []
+
+    def script(_, request):
+        if request.kind in ("put", "read") and stalled.count(request.kind) < 1:
+            stalled.append(request.kind)
+            return where, release
+        return None
+
+    with proxy.doing(script):
+        try:
+            run = through(proxy, watched, 2, AWS_TIMEOUT="2s")
+        finally:
+            release.set()
+    assert sorted(stalled) == ["put", "read"]
+    assert run.code == 0 and run.seconds < 30, run
+    injected(f"S3: {'an upload' if where == 'stall' else 'an answer'} stalls", len(stalled))
+    watched.heal(2)
+
 
 def test_a_server_that_stalls_for_good(watched, proxy, injected):
     release = threading.Event()
@@ -148,6 +172,19 @@ def test_a_server_that_stalls_for_good(watched, proxy, injected):
     watched.look()
     watched.heal(2)
 
+
+def test_no_room_for_temporary_files(watched, injected, tmp_path):
+    """A version that is replaced is fetched into a temporary file: where there is no room, the error says so."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", tmp_path], check=True)
+    try:
+        (tmp_path / "full").write_bytes(bytes(4096))
+        run = watched.run(2, env={"TMPDIR": str(tmp_path)})
+        failed(run, "pay_date=", str(tmp_path), "No space left on device")
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+    injected("S3: the disk for temporary files is full")
+    watched.look()
+    watched.heal(2)
 
 
 def test_keys_that_the_server_takes_back(api, gateway, bucket, proxy, injected):
@@ -172,19 +209,6 @@ def test_keys_that_the_server_takes_back(api, gateway, bucket, proxy, injected):
     watched.look()
     watched.heal(2)
 
-
-def test_no_room_for_temporary_files(watched, injected, tmp_path):
-    """A version that is replaced is fetched into a temporary file: where there is no room, the error says so."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "none", tmp_path], check=True)
-    try:
-        (tmp_path / "full").write_bytes(bytes(4096))
-        run = watched.run(2, env={"TMPDIR": str(tmp_path)})
-        failed(run, "pay_date=", str(tmp_path), "No space left on device")
-    finally:
-        subprocess.run(["umount", tmp_path], check=True)
-    injected("S3: the disk for temporary files is full")
-    watched.look()
-    watched.heal(2)
 
 UPLOADS = {
     "500 on a completion": ("complete", aws(500, "InternalError"), 1),
