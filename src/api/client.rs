@@ -32,6 +32,9 @@ pub struct Credentials {
 /// Bytes of an error's body that are looked at; far more than are shown.
 const EXCERPT_WINDOW: usize = 4096;
 
+/// Bytes a second that a body brings at the least, over each `timeout` that is waited for it.
+pub const SLOWEST_PACE: u64 = 1024;
+
 /// Tells the time: what decides whether a pay date had passed when it was asked for.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
@@ -40,7 +43,8 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 pub struct ClientConfig {
     /// The API's root.
     pub base_url: Url,
-    /// The longest silence, before an answer begins or inside it.
+    /// The longest silence, before an answer begins or inside it; and how long a body may be slower than
+    /// [`SLOWEST_PACE`].
     pub timeout: Duration,
     /// The longest wait for a connection.
     pub connect_timeout: Duration,
@@ -122,9 +126,18 @@ pub(crate) struct PendingAnswer {
 }
 
 /// A body still to come.
-pub(crate) struct PendingBody {
+pub(crate) struct PendingBody(Body);
+
+/// A body as it comes, chunk by chunk: neither silent for long nor without end at a drip.
+struct Body {
     response: Response,
     timeout: Duration,
+    /// Bytes that have come.
+    bytes: u64,
+    /// What was waited for the network since the pace was last looked at, and the bytes that came of it. The
+    /// time that the receiver takes is its own.
+    waited: Duration,
+    came: u64,
 }
 
 impl Client {
@@ -299,7 +312,7 @@ impl Client {
             content_encoding,
             redactor: self.redactor(Some(token)),
             limit: self.config.max_answer_bytes,
-            body: PendingBody { response, timeout: self.config.timeout },
+            body: PendingBody(Body::new(response, self.config.timeout)),
         })
     }
 
@@ -333,7 +346,7 @@ impl Client {
         let key = self.credentials.key.expose_secret();
         let body = json!({ "pay2_id": self.credentials.api_id, "pay2_key": key });
         self.counters.token_requests.fetch_add(1, Ordering::Relaxed);
-        let mut response = match self.post("payAuth/token", HeaderMap::new(), &body).await {
+        let response = match self.post("payAuth/token", HeaderMap::new(), &body).await {
             Err(ApiError::TokenRefused(status)) => {
                 let merchant = self.credentials.api_id.clone();
                 return Err(ApiError::KeyRefused { merchant, code: format!("HTTP {status}"), message: String::new() });
@@ -343,7 +356,8 @@ impl Client {
             other => other?,
         };
         let mut answer = Vec::new();
-        while let Some(chunk) = self.chunk(&mut response, answer.len() as u64).await? {
+        let mut body = Body::new(response, self.config.timeout);
+        while let Some(chunk) = body.chunk().await? {
             answer.extend_from_slice(&chunk);
             if answer.len() > token::MAX_ANSWER {
                 return Err(ApiError::TokenAnswer("it is longer than 64 KiB"));
@@ -360,7 +374,7 @@ impl Client {
         let root = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{root}/{path}"));
         let request = self.http.post(url).headers(headers).header(CONTENT_TYPE, "application/json; charset=utf-8").body(body.to_string());
-        let mut response = match timeout(self.config.timeout, request.send()).await {
+        let response = match timeout(self.config.timeout, request.send()).await {
             Err(_) => return Err(ApiError::Silent(self.config.timeout)),
             Ok(Err(error)) => {
                 let error = Arc::new(error.without_url());
@@ -384,8 +398,9 @@ impl Client {
         }
         // enough to find a secret in before the text is cut, and none of a body that breaks off inside one
         let mut beginning = Vec::new();
+        let mut body = Body::new(response, self.config.timeout);
         let excerpt = loop {
-            match self.chunk(&mut response, 0).await {
+            match body.chunk().await {
                 Ok(Some(chunk)) => beginning.extend_from_slice(&chunk),
                 Ok(None) => break Some(String::from_utf8_lossy(&beginning).into_owned()).filter(|text| !text.is_empty()),
                 Err(_) => break None,
@@ -396,17 +411,33 @@ impl Client {
         };
         Err(ApiError::Status { status: status.as_u16(), retry_after, excerpt })
     }
-
-    async fn chunk(&self, response: &mut Response, bytes: u64) -> Result<Option<bytes::Bytes>, ApiError> {
-        next_chunk(response, self.config.timeout, bytes).await
-    }
 }
 
-async fn next_chunk(response: &mut Response, limit: Duration, bytes: u64) -> Result<Option<bytes::Bytes>, ApiError> {
-    match timeout(limit, response.chunk()).await {
-        Err(_) => Err(ApiError::Silent(limit)),
-        Ok(Err(error)) => Err(ApiError::BrokenBody { bytes, source: Arc::new(error.without_url()) }),
-        Ok(Ok(chunk)) => Ok(chunk),
+impl Body {
+    fn new(response: Response, timeout: Duration) -> Self {
+        Self { response, timeout, bytes: 0, waited: Duration::ZERO, came: 0 }
+    }
+
+    /// The next chunk; none at the end.
+    async fn chunk(&mut self) -> Result<Option<bytes::Bytes>, ApiError> {
+        let began = Instant::now();
+        let chunk = match timeout(self.timeout, self.response.chunk()).await {
+            Err(_) => return Err(ApiError::Silent(self.timeout)),
+            Ok(Err(error)) => return Err(ApiError::BrokenBody { bytes: self.bytes, source: Arc::new(error.without_url()) }),
+            Ok(Ok(None)) => return Ok(None),
+            Ok(Ok(Some(chunk))) => chunk,
+        };
+        self.bytes += chunk.len() as u64;
+        self.came += chunk.len() as u64;
+        self.waited += began.elapsed();
+        if self.waited >= self.timeout {
+            let due = u128::from(SLOWEST_PACE) * self.waited.as_millis() / 1000;
+            if u128::from(self.came) < due {
+                return Err(ApiError::Slow { bytes: self.came, waited: self.waited });
+            }
+            (self.waited, self.came) = (Duration::ZERO, 0);
+        }
+        Ok(Some(chunk))
     }
 }
 
@@ -414,13 +445,9 @@ impl PendingBody {
     /// Sends the body, chunk by chunk as it comes, to the thread that reads it. Returns when the
     /// body has ended, failed, or nobody reads any more.
     pub(crate) async fn pump(mut self, events: mpsc::Sender<BodyEvent>) {
-        let mut bytes = 0;
         loop {
-            let event = match next_chunk(&mut self.response, self.timeout, bytes).await {
-                Ok(Some(chunk)) => {
-                    bytes += chunk.len() as u64;
-                    BodyEvent::Chunk(chunk)
-                }
+            let event = match self.0.chunk().await {
+                Ok(Some(chunk)) => BodyEvent::Chunk(chunk),
                 Ok(None) => BodyEvent::End,
                 Err(error) => BodyEvent::Failed(error),
             };

@@ -17,6 +17,17 @@ pub enum ApiError {
     /// The API was silent for longer than the timeout.
     #[error("the API was silent for {} (--timeout)", humantime::format_duration(*.0))]
     Silent(Duration),
+    /// The answer's body came at a drip.
+    #[error(
+        "the answer came too slowly: {bytes} bytes in {}, and each --timeout must bring 1 KiB a second",
+        humantime::format_duration(Duration::from_millis(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)))
+    )]
+    Slow {
+        /// Bytes that came, as sent.
+        bytes: u64,
+        /// While so long was waited for them.
+        waited: Duration,
+    },
     /// The answer's body broke off.
     #[error("the answer broke off after {bytes} bytes")]
     BrokenBody {
@@ -139,6 +150,7 @@ impl ApiError {
             | Self::Connect(_)
             | Self::Connection(_)
             | Self::Silent(_)
+            | Self::Slow { .. }
             | Self::BrokenBody { .. }
             | Self::Cut { .. }
             | Self::Gzip(_)
@@ -186,12 +198,14 @@ impl Redactor {
         self.0.iter().map(|secret| secret.expose_secret().len()).max().unwrap_or_default()
     }
 
+    /// `text` without the secrets.
+    pub(crate) fn whole(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "[secret]"))
+    }
+
     /// `text` without the secrets, cut to a readable length.
     pub(crate) fn text(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in &self.0 {
-            text = text.replace(secret.expose_secret(), "[secret]");
-        }
+        let mut text = self.whole(text);
         if let Some((end, _)) = text.char_indices().nth(SHOWN) {
             text.truncate(end);
             text.push('…');

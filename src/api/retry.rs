@@ -47,6 +47,7 @@ pub(crate) fn decide(error: &ApiError, token: TokenUse) -> Retry {
         | ApiError::Connect(_)
         | ApiError::Connection(_)
         | ApiError::Silent(_)
+        | ApiError::Slow { .. }
         | ApiError::BrokenBody { .. }
         | ApiError::Cut { .. }
         | ApiError::Gzip(_)

@@ -102,7 +102,8 @@ pub(super) struct ApiArgs {
     /// More tries a day after the first [default: 5]
     #[arg(long, value_name = "N")]
     pub(super) retries: Option<u32>,
-    /// Longest silence of the API, before or inside an answer, as 2s, 500ms, 1m [default: 60s]
+    /// Longest silence of the API, before or inside an answer, as 2s, 500ms, 1m; what comes slower than 1 KiB a second
+    /// for so long is given up as well [default: 60s]
     #[arg(long, value_name = "D", value_parser = duration)]
     pub(super) timeout: Option<Duration>,
     /// Longest wait for a connection [default: 3s]
