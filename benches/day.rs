@@ -11,7 +11,7 @@ use cookiepay_etl::api::decode::{Charset, TextReader};
 use cookiepay_etl::api::envelope;
 use cookiepay_etl::lake::record::DayRecord;
 use cookiepay_etl::lake::writer::DayWriter;
-use cookiepay_etl::settlement::batch::{BATCH_ROWS, BatchBuilder, DayContext};
+use cookiepay_etl::settlement::batch::{BatchBuilder, DayContext};
 use cookiepay_etl::settlement::totals::ArrayTotals;
 use cookiepay_etl::settlement::values::{AMOUNT, parse_date, parse_decimal};
 use cookiepay_etl::simulator::{Options, Simulator, SimulatorArgs};
@@ -70,7 +70,7 @@ fn normalize(answer: &[u8]) -> Vec<RecordBatch> {
     let mut batches = Vec::new();
     let read = envelope::read(text(answer), &[], |position, row| {
         builder.push(position, row).expect("a good row");
-        if builder.len() == BATCH_ROWS {
+        if builder.is_full() {
             batches.push(builder.take().expect("a batch"));
         }
         Ok::<_, ()>(())

@@ -23,7 +23,7 @@ use crate::lake::raw::{RawHeader, RawWriter};
 use crate::lake::record::{Closing, DayRecord, Environment, Evidence, State};
 use crate::lake::staging::StagingWriter;
 use crate::lake::writer::DayWriter;
-use crate::settlement::batch::{BATCH_ROWS, BatchBuilder, DayContext, RowError};
+use crate::settlement::batch::{BatchBuilder, DayContext, RowError};
 use crate::settlement::columns::{SCHEMA_VERSION, fingerprint};
 use crate::settlement::totals::{ArrayTotals, Digest, Totals, sums_json};
 
@@ -130,9 +130,9 @@ impl ReadJob {
             let read = envelope::read(text, &self.reading.empty_codes, |position, row| {
                 has_extra |= !row.extra.is_empty();
                 if let Err(error) = builder.push(position, row) {
-                    rejects.add(error, row.raw);
+                    rejects.add(error.shown(|text| self.redactor.whole(text)), row.raw, &self.redactor);
                 }
-                if builder.len() >= BATCH_ROWS {
+                if builder.is_full() {
                     hand_on(&mut builder, rejects.count)?;
                 }
                 Ok(())
@@ -153,9 +153,10 @@ impl ReadJob {
         totals
             .reconcile(&arrays)
             .map_err(|difference| Trouble::Internal(format!("control totals differ, the day was not published: {difference}")))?;
+        let unknown_members = answer.unknown_members.iter().map(|member| self.redactor.text(member)).collect();
         let record = self.record(&answer, &totals, arrays.digest(), rejects.count, evidence()?);
         let (record, bytes) = writer.finish(record).map_err(Trouble::Lake)?;
-        Ok(Encoded { record, bytes, empty_by_code: answer.empty_by_code, rejects, has_extra, unknown_members: answer.unknown_members })
+        Ok(Encoded { record, bytes, empty_by_code: answer.empty_by_code, rejects, has_extra, unknown_members })
     }
 
     fn record(&self, answer: &Answer, totals: &Totals, digest: Digest, rejected_rows: u64, raw: Option<Evidence>) -> DayRecord {
@@ -238,10 +239,10 @@ pub async fn lookup(client: &Client, pay_date: NaiveDate, tid: Option<&str>, emp
             extracted_at: answer.arrived.trunc_subsecs(3),
             run_id: Uuid::now_v7().to_string(),
         };
-        let (charset, limit, empty_codes) = (answer.charset, answer.limit, empty_codes.to_vec());
+        let (charset, limit, empty_codes, secrets) = (answer.charset, answer.limit, empty_codes.to_vec(), answer.redactor);
         let reader = tokio::task::spawn_blocking(move || {
             let text = TextReader::new(BodyReader::new(events, None), charset, limit)?;
-            collect(text, context, &empty_codes)
+            collect(text, context, &empty_codes, &secrets)
         });
         let ((), read) = tokio::join!(answer.body.pump(body), reader);
         read.unwrap_or_else(|error| Err(Trouble::Internal(error.to_string()).into()))
@@ -249,15 +250,15 @@ pub async fn lookup(client: &Client, pay_date: NaiveDate, tid: Option<&str>, emp
     read.await.map_err(day_error)
 }
 
-fn collect(text: TextReader, context: DayContext, empty_codes: &[String]) -> Result<Vec<RecordBatch>, Cause<Trouble>> {
+fn collect(text: TextReader, context: DayContext, empty_codes: &[String], secrets: &Redactor) -> Result<Vec<RecordBatch>, Cause<Trouble>> {
     let mut builder = BatchBuilder::new(context);
     let mut batches = Vec::new();
     let mut bad = None;
     envelope::read(text, empty_codes, |position, row| {
         if let Err(error) = builder.push(position, row) {
-            bad.get_or_insert(error);
+            bad.get_or_insert_with(|| error.shown(|text| secrets.whole(text)));
         }
-        if builder.len() >= BATCH_ROWS {
+        if builder.is_full() {
             batches.push(take(&mut builder)?);
         }
         Ok(())
@@ -297,11 +298,12 @@ impl Rejects {
     /// Rows beyond this much text are kept without themselves.
     const KEPT_BYTES: usize = 16 << 20;
 
-    fn add(&mut self, error: RowError, raw: &str) {
+    fn add(&mut self, error: RowError, raw: &str, secrets: &Redactor) {
         self.count += 1;
         if self.count <= Self::KEPT {
             let row = json::compact(raw);
-            let room = self.lines.len() + row.len() <= Self::KEPT_BYTES;
+            // like an answer that repeats the key or a token, such a row is not kept
+            let kept = self.lines.len() + row.len() <= Self::KEPT_BYTES && !secrets.finds(&row);
             let reason = match &error.value {
                 Some(value) => format!("{value} {}", error.reason),
                 None => error.reason.clone(),
@@ -310,7 +312,7 @@ impl Rejects {
                 position: error.position,
                 field: error.field.as_deref(),
                 reason: &reason,
-                row: RawValue::from_string(row).ok().filter(|_| room),
+                row: RawValue::from_string(row).ok().filter(|_| kept),
             };
             // plain text and JSON that was read before always serialize
             self.lines.extend_from_slice(serde_json::to_string(&line).unwrap_or_default().as_bytes());

@@ -20,6 +20,9 @@ use super::seal::{self, NO_SEAL};
 /// Rows a group holds: few enough that one in memory is small, enough to compress well.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 
+/// Bytes of its rows, as they lie in memory, before it ends with fewer: long rows fill memory here and wherever it is read.
+const ROW_GROUP_BYTES: usize = 128 << 20;
+
 /// Columns whose values are mostly unlike each other.
 const UNLIKE: [&str; 3] = ["transaction_id", "order_no", "source_row"];
 
@@ -29,6 +32,8 @@ const ALIKE: [&str; 5] = ["run_id", "cpid", "pay_type", "acquirer_code", "settle
 /// Writes one day's file to `W`.
 pub struct DayWriter<W: Write + Send> {
     parquet: ArrowWriter<Sealer<W>>,
+    /// Bytes of the row group's rows.
+    held: usize,
 }
 
 impl<W: Write + Send> DayWriter<W> {
@@ -54,7 +59,7 @@ impl<W: Write + Send> DayWriter<W> {
         // without the Arrow schema, readers see the plain Parquet types of the contract
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let parquet = ArrowWriter::try_new_with_options(Sealer::new(out), schema(), options)?;
-        Ok(Self { parquet })
+        Ok(Self { parquet, held: 0 })
     }
 
     /// Adds rows.
@@ -62,7 +67,15 @@ impl<W: Write + Send> DayWriter<W> {
     /// # Errors
     /// Where `out` cannot be written.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
-        Ok(self.parquet.write(batch)?)
+        self.parquet.write(batch)?;
+        self.held += batch.get_array_memory_size();
+        if self.parquet.in_progress_rows() == 0 {
+            self.held = 0;
+        } else if self.held >= ROW_GROUP_BYTES {
+            self.parquet.flush()?;
+            self.held = 0;
+        }
+        Ok(())
     }
 
     /// Ends the file with its record, and seals it. Returns the record as sealed and the file's size

@@ -15,7 +15,10 @@ use super::totals::{Totals, is_paid};
 use super::values::{self, AMOUNT, Absent, Present, RATE, ValueError};
 
 /// Rows a batch holds before it should be taken.
-pub const BATCH_ROWS: usize = 4096;
+const BATCH_ROWS: usize = 4096;
+
+/// Bytes of text it holds before it should be taken: rows may be long, and few of them fill memory.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// Days from 0001-01-01 to 1970-01-01: chrono counts from the one, Arrow from the other.
 const EPOCH_FROM_CE: i32 = 719_163;
@@ -28,13 +31,24 @@ pub struct RowError {
     pub position: u64,
     /// The field, as the manual or the answer names it; none where the whole row is at fault.
     pub field: Option<String>,
-    /// The value as the answer has it (text in quotes), cut to a readable length.
+    /// The value as the answer has it (text in quotes); long until [`RowError::shown`].
     pub value: Option<String>,
     /// What is wrong with it.
     pub reason: String,
 }
 
 impl RowError {
+    /// The error as it may be shown: `clean` takes out what nobody should see, and only then is the row's own text
+    /// cut to a readable length, so that no part of a secret is left.
+    #[must_use]
+    pub(crate) fn shown(self, clean: impl Fn(&str) -> String) -> Self {
+        let value = self.value.map(|value| match value.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+            Some(text) => format!("\"{}\"", cut(&clean(text), SHOWN)),
+            None => cut(&clean(&value), SHOWN),
+        });
+        Self { field: self.field.map(|field| cut(&clean(&field), SHOWN)), value, ..self }
+    }
+
     fn describe(&self) -> String {
         let Self { position, field, value, reason } = self;
         match (field, value) {
@@ -79,6 +93,8 @@ pub struct BatchBuilder {
     extra: StringBuilder,
     positions: Int32Builder,
     rows: usize,
+    /// Bytes of text in them.
+    text_bytes: usize,
     totals: Totals,
 }
 
@@ -134,7 +150,15 @@ impl BatchBuilder {
     #[must_use]
     pub fn new(day: DayContext) -> Self {
         let builders = FIELD_COLUMNS.iter().map(|column| Builder::new(column.kind)).collect();
-        Self { day, builders, extra: StringBuilder::new(), positions: Int32Builder::new(), rows: 0, totals: Totals::default() }
+        Self {
+            day,
+            builders,
+            extra: StringBuilder::new(),
+            positions: Int32Builder::new(),
+            rows: 0,
+            text_bytes: 0,
+            totals: Totals::default(),
+        }
     }
 
     /// Takes a row in.
@@ -146,6 +170,7 @@ impl BatchBuilder {
         let extra = self.read(row, &mut cells).map_err(|fault| fault.at(position))?;
         let source_row = i32::try_from(position).map_err(|_| Fault::row("is beyond the 2,147,483,647 rows a day can hold").at(position))?;
         self.append(&cells);
+        self.text_bytes += extra.as_ref().map_or(0, String::len);
         self.extra.append_option(extra);
         self.positions.append_value(source_row);
         self.rows += 1;
@@ -164,6 +189,12 @@ impl BatchBuilder {
         self.rows == 0
     }
 
+    /// Whether the batch should be taken before more rows come.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.rows >= BATCH_ROWS || self.text_bytes >= BATCH_BYTES
+    }
+
     /// What was counted and summed while reading.
     #[must_use]
     pub fn totals(&self) -> &Totals {
@@ -176,6 +207,7 @@ impl BatchBuilder {
     /// Where the arrays do not fit the schema, which would be a defect.
     pub fn take(&mut self) -> Result<RecordBatch, arrow_schema::ArrowError> {
         let rows = std::mem::take(&mut self.rows);
+        self.text_bytes = 0;
         let constant = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows))) };
         let mut built = self.builders.iter_mut().zip(&FIELD_COLUMNS).map(|(builder, column)| {
             // one that is finished has no room left, and would grow anew from nothing
@@ -243,7 +275,7 @@ impl BatchBuilder {
                     }
                     balance = balance.map(|sum| sum + column.sign * value);
                 }
-                Cell::Text(_) => {}
+                Cell::Text(text) => self.text_bytes += text.len(),
             }
             if column.field == Field::StatusCd {
                 let paid = matches!(cell, Cell::Text(code) if is_paid(code));
@@ -341,10 +373,16 @@ impl Builder {
     }
 }
 
-/// Cut to a readable length.
+/// Characters of a value that are shown.
+const SHOWN: usize = 80;
+
+/// Much more than is shown, so that a secret in it can be found before it is cut.
 fn short(text: &str) -> String {
-    const SHOWN: usize = 80;
-    match text.char_indices().nth(SHOWN) {
+    cut(text, 4096)
+}
+
+fn cut(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
