@@ -16,6 +16,9 @@ const SUCCESS: &str = "0000";
 /// A row, or any other part outside `DATA`, longer than this is refused: memory stays bounded.
 const MAX_PART: usize = 4 << 20;
 
+/// More parts without a row than this in one answer are refused: one says as much.
+const MAX_EMPTY_PARTS: usize = 1000;
+
 /// How an answer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -76,6 +79,9 @@ pub fn read<E>(
 struct Envelope {
     code: Option<String>,
     message: Option<String>,
+    /// Whether the keys stood there, with whatever value.
+    code_given: bool,
+    message_given: bool,
     data: Data,
     /// How many of the manual's row fields it has: a row rather than an answer, where it has any.
     fields: usize,
@@ -169,6 +175,7 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
     fn array(&mut self) -> Step<(Envelope, Verdict), E> {
         let mut all: Option<(Envelope, Verdict)> = None;
         let (mut answers, mut codes_alone, mut bare_rows) = (false, false, false);
+        let mut empty_parts = 0;
         self.at += 1;
         if self.expect()? == b']' {
             return shape("an empty array, with no RESULTCODE");
@@ -177,6 +184,7 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
             if self.expect()? != b'{' {
                 return shape("an array of something else than objects");
             }
+            let before = self.rows;
             let envelope = self.object(true)?;
             let verdict = self.judge(&envelope)?;
             if envelope.data != Data::Missing {
@@ -197,6 +205,10 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
                 envelope.says_nothing_else()?;
             }
             self.keep = None;
+            empty_parts += usize::from(self.rows == before);
+            if empty_parts > MAX_EMPTY_PARTS {
+                return shape(format!("more than {MAX_EMPTY_PARTS} parts without rows"));
+            }
             if bare_rows && (answers || codes_alone) {
                 return shape("an array that mixes rows with answers");
             }
@@ -259,8 +271,12 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
                 }
                 "RESULTCODE" | "RESULTMSG" => {
                     let text = self.scan(|text, at| json::value(text, at).map(|(value, end)| (scalar(value), end)))?;
-                    let slot = if key == "RESULTCODE" { &mut envelope.code } else { &mut envelope.message };
-                    if slot.is_some() {
+                    let (slot, given) = if key == "RESULTCODE" {
+                        (&mut envelope.code, &mut envelope.code_given)
+                    } else {
+                        (&mut envelope.message, &mut envelope.message_given)
+                    };
+                    if std::mem::replace(given, true) {
                         return shape(format!("{key} is given twice"));
                     }
                     *slot = text;
@@ -272,7 +288,8 @@ impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
                     } else {
                         envelope.unknown_content |= content;
                         if envelope.unknown.len() < 16 {
-                            envelope.unknown.push(key.chars().take(40).collect());
+                            // more than is shown, so that a secret in it can be found before it is cut
+                            envelope.unknown.push(key.chars().take(4096).collect());
                         }
                     }
                 }
