@@ -179,9 +179,21 @@ fn key_in_variable(name: &str, key: OsString) -> Result<SecretString, ConfigErro
 
 fn key_in_file(path: &Path) -> Result<SecretString, ConfigError> {
     let shown = path.display().to_string();
-    let key = fs::read_to_string(path).map_err(|source| ConfigError::File { what: "the key file", path: shown.clone(), source })?;
+    let unreadable = |source| ConfigError::File { what: "the key file", path: shown.clone(), source };
+    let key = fs::read_to_string(path).map_err(unreadable)?;
+    warn_of_readers(path, &fs::metadata(path).map_err(unreadable)?);
     match key.trim() {
         "" => setting(format!("the key file {shown} is empty")),
         key => Ok(key.to_owned().into()),
+    }
+}
+
+/// A key is for the user whose runs need it.
+fn warn_of_readers(path: &Path, metadata: &fs::Metadata) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = metadata.permissions().mode() & 0o777;
+    if metadata.is_file() && mode & 0o077 != 0 {
+        let mode = format!("{mode:04o}");
+        tracing::warn!(path = %path.display(), mode, "other users can get at the key file: let its owner alone read it (chmod 600)");
     }
 }
