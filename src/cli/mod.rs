@@ -105,6 +105,7 @@ pub fn main() -> ExitCode {
         api.settle_root(given);
     }
     telemetry::start(&cli.global);
+    leave_no_core();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -133,6 +134,15 @@ pub fn main() -> ExitCode {
     // a thread may still read a body that a signal cut off; it holds nothing that matters
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+/// Keeps a crash from writing the key to disk with the rest of the memory.
+fn leave_no_core() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Core).maximum;
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum }) {
+        tracing::warn!(%error, "a crash may leave the key in a core file");
+    }
 }
 
 fn man(folder: &Path) -> u8 {
