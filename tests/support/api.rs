@@ -1,7 +1,7 @@
 //! An API that answers as the test scripts it, byte by byte.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,10 +35,15 @@ pub struct Reply {
     then: Then,
 }
 
-#[derive(Clone, Copy)]
+/// Writes on to the client for as long as it takes it.
+type WriteOn = Arc<dyn Fn(&mut dyn Write) -> std::io::Result<()> + Send + Sync>;
+
+#[derive(Clone)]
 enum Then {
     Close,
     Stall,
+    Write(WriteOn),
+    Head(WriteOn),
 }
 
 impl Reply {
@@ -70,6 +75,18 @@ impl Reply {
         Self { head, ..self }
     }
 
+    /// The same, with more written after it, piece by piece.
+    pub fn and_then(self, write: impl Fn(&mut dyn Write) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+        Self { then: Then::Write(Arc::new(write)), ..self }
+    }
+
+    /// The same, with headers written on and on before it.
+    pub fn in_its_head(self, write: impl Fn(&mut dyn Write) -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+        // a header that has no end yet
+        let head = self.head + "X-Long: ";
+        Self { head, then: Then::Head(Arc::new(write)), ..self }
+    }
+
     /// The same, with the connection held open and silent after it.
     pub fn stalled(self) -> Self {
         Self { then: Then::Stall, ..self.cut(1000) }
@@ -98,17 +115,16 @@ impl Api {
 
     /// An API that answers everything, tokens included, as scripted.
     pub fn scripted(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (answer, seen) = (Arc::new(answer), Arc::clone(&requests));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
-                std::thread::spawn(move || serve(stream, &*answer, &seen));
-            }
-        });
-        Self { url, requests }
+        let (port, requests) = listen(Some, answer);
+        Self { url: format!("http://127.0.0.1:{port}"), requests }
+    }
+
+    /// The same over TLS, as `localhost`.
+    pub fn over_tls(config: rustls::ServerConfig, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let config = Arc::new(config);
+        let accept = move |stream| Some(rustls::StreamOwned::new(rustls::ServerConnection::new(Arc::clone(&config)).ok()?, stream));
+        let (port, requests) = listen(accept, answer);
+        Self { url: format!("https://localhost:{port}"), requests }
     }
 
     /// An API that gives the same settlement answer for every date.
@@ -137,8 +153,31 @@ impl Api {
     }
 }
 
-fn serve(stream: TcpStream, answer: &dyn Fn(&Request) -> Reply, seen: &Mutex<Vec<Request>>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+type Requests = Arc<Mutex<Vec<Request>>>;
+
+fn listen<S: Read + Write>(
+    accept: impl Fn(TcpStream) -> Option<S> + Send + Sync + 'static,
+    answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+) -> (u16, Requests) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let requests = Requests::default();
+    let (shared, seen) = (Arc::new((accept, answer)), Arc::clone(&requests));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (shared, seen) = (Arc::clone(&shared), Arc::clone(&seen));
+            std::thread::spawn(move || {
+                if let Some(stream) = (shared.0)(stream) {
+                    serve(stream, &shared.1, &seen);
+                }
+            });
+        }
+    });
+    (port, requests)
+}
+
+fn serve(stream: impl Read + Write, answer: &dyn Fn(&Request) -> Reply, seen: &Mutex<Vec<Request>>) {
+    let mut reader = BufReader::new(stream);
     let mut line = String::new();
     if reader.read_line(&mut line).unwrap_or(0) == 0 {
         return;
@@ -147,7 +186,9 @@ fn serve(stream: TcpStream, answer: &dyn Fn(&Request) -> Reply, seen: &Mutex<Vec
     let mut headers = HashMap::new();
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
+        if reader.read_line(&mut line).is_err() {
+            return;
+        }
         match line.trim().split_once(':') {
             Some((name, value)) => headers.insert(name.to_ascii_lowercase(), value.trim().to_owned()),
             None => break,
@@ -164,12 +205,19 @@ fn serve(stream: TcpStream, answer: &dyn Fn(&Request) -> Reply, seen: &Mutex<Vec
         seen.push(request.clone());
     }
     let reply = answer(&request);
-    let mut stream = stream;
+    let stream = reader.get_mut();
+    if let Then::Head(write) = reply.then {
+        let _ = stream.write_all(reply.head.as_bytes()).and_then(|()| write(stream));
+        return;
+    }
     let _ = stream.write_all(format!("{}\r\n", reply.head).as_bytes());
     let _ = stream.write_all(&reply.body);
     let _ = stream.flush();
-    if matches!(reply.then, Then::Stall) {
-        std::thread::sleep(Duration::from_mins(1));
+    match reply.then {
+        Then::Close | Then::Head(_) => {}
+        Then::Stall => std::thread::sleep(Duration::from_mins(1)),
+        // the client may well have had enough
+        Then::Write(write) => drop(write(stream)),
     }
 }
 
