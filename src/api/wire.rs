@@ -97,6 +97,12 @@ pub struct WireRow<'a> {
 }
 
 impl<'a> WireRow<'a> {
+    /// The row's whole text.
+    #[must_use]
+    pub fn raw(&self) -> &'a str {
+        self.raw
+    }
+
     /// What the row gives for `field`.
     pub(crate) fn get(&self, field: Field) -> Given<'a> {
         self.fields[field as usize]

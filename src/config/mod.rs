@@ -154,6 +154,18 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 impl RawSettings {
+    /// The settings that the text of a file gives; `path` is for its errors.
+    ///
+    /// # Errors
+    /// What is not TOML, or has an unknown key.
+    pub fn from_toml(text: &str, path: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::Toml {
+            path: path.to_owned(),
+            line: error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
+            reason: error.message().to_owned(),
+        })
+    }
+
     /// These settings, and where they say nothing those of the file.
     ///
     /// # Errors
@@ -167,11 +179,7 @@ impl RawSettings {
         let shown = path.display().to_string();
         let text =
             fs::read_to_string(path).map_err(|source| ConfigError::File { what: "the settings file", path: shown.clone(), source })?;
-        let file: Self = toml::from_str(&text).map_err(|error| ConfigError::Toml {
-            path: shown,
-            line: error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
-            reason: error.message().to_owned(),
-        })?;
+        let file = Self::from_toml(&text, &shown)?;
         Ok(Self {
             env: self.env.or(file.env),
             base_url: self.base_url.or(file.base_url),
