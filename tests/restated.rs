@@ -1,0 +1,81 @@
+//! Whatever is served, restated, asked for again and killed in between: in the end the lake holds what was served last.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use support::api::{Api, Reply, answer, row};
+use support::lake::{day_file, files, rows};
+use support::{KEY, binary, finish};
+
+const DAYS: [(&str, &str); 2] = [("2024-01-04", "20240104"), ("2024-01-05", "20240105")];
+
+/// What happens next.
+#[derive(Debug, Clone)]
+enum Step {
+    /// The API has other amounts for a day from now on.
+    Restate(usize, Vec<u16>),
+    /// A run to its end.
+    Run,
+    /// A run that is killed after so many milliseconds.
+    Kill(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let amounts = prop::collection::vec(0u16..4, 0..5);
+    prop_oneof![
+        3 => (0..DAYS.len(), amounts).prop_map(|(day, amounts)| Step::Restate(day, amounts)),
+        1 => Just(Step::Run),
+        2 => (0u64..250).prop_map(Step::Kill),
+    ]
+}
+
+fn run(api: &Api, lake: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
+    command.args(["backfill", "--base-url", &api.url, "--api-id", "m1", "--from", DAYS[0].0, "--to", DAYS[1].0, "--refetch", "all"]);
+    command.args(["--rate-limit", "0", "--keep-raw", "--allow-empty-replacement", "--dest"]).arg(lake).env("COOKIEPAY_API_KEY", KEY);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 20, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_lake_ends_with_what_was_served_last(steps in prop::collection::vec(step(), 1..7)) {
+        let served: Arc<Mutex<[Vec<u16>; 2]>> = Arc::default();
+        let serving = Arc::clone(&served);
+        let api = Api::new(move |request| {
+            let day = DAYS.iter().position(|(_, date)| *date == request.date()).unwrap();
+            let rows: Vec<String> = serving.lock().unwrap()[day].iter().map(|amount| row(request.date(), &[("AUTHAMT", &amount.to_string())])).collect();
+            Reply::json(answer(&rows))
+        });
+        let root = tempfile::tempdir().unwrap();
+        let lake = root.path().join("lake");
+        for step in steps.into_iter().chain([Step::Run]) {
+            match step {
+                Step::Restate(day, amounts) => served.lock().unwrap()[day] = amounts,
+                Step::Run => prop_assert!(run(&api, &lake).status().unwrap().success()),
+                Step::Kill(after) => {
+                    let mut child = run(&api, &lake).spawn().unwrap();
+                    std::thread::sleep(Duration::from_millis(after));
+                    child.kill().unwrap();
+                    child.wait().unwrap();
+                }
+            }
+        }
+        for ((day, _), amounts) in DAYS.iter().zip(served.lock().unwrap().iter()) {
+            let landed: Vec<String> = rows(&day_file(&lake, day)).iter().map(|row| row["auth_amount"].clone()).collect();
+            let expected: Vec<String> = amounts.iter().map(|amount| format!("{amount}.00")).collect();
+            prop_assert_eq!(landed, expected);
+        }
+        prop_assert!(!files(&lake).iter().any(|file| file.starts_with(".staging") && !file.ends_with("lock")), "{:?}", files(&lake));
+        finish(binary().args(["verify", "--dest"]).arg(&lake)).exits(0);
+    }
+}
