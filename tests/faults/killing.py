@@ -11,10 +11,23 @@ from processes import die_with_parent
 DEVNULL = open(os.devnull, "wb")  # noqa: SIM115, for as long as the checks
 
 
+def listens(process, number):
+    """Whether a process has a handler for a signal; true where it has ended, too."""
+    try:
+        with open(f"/proc/{process.pid}/status") as status:
+            [caught] = [line.split()[1] for line in status if line.startswith("SigCgt:")]
+    except (OSError, ValueError):
+        return True
+    return process.poll() is not None or int(caught, 16) >> (number - 1) & 1
+
+
 def after(seconds, number, args, env=None):
     """Starts a run and sends it a signal; its exit code, and how long it took to end. None where it had ended before."""
     process = etl.start(*args, env=env, stdout=DEVNULL, stderr=DEVNULL)
     try:
+        # until then it has not read its command line
+        while number != signal.SIGKILL and not listens(process, number):
+            time.sleep(0.001)
         time.sleep(seconds)
         ended = process.poll() is not None
         began = time.monotonic()

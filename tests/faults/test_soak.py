@@ -18,6 +18,7 @@ from watched import COLUMNS
 FIRST = date(2005, 1, 3)
 MIB = 1 << 20
 LIMIT = 256 * MIB
+NAMES = ("resident KiB", "most resident KiB", "threads", "open files", "connections")
 SMALL = ("--sim-rows", "=3", "--sim-today", "2099-01-01")
 
 
@@ -33,6 +34,10 @@ def sample(pid):
             continue
     sockets = sum(name.startswith("socket:") for name in files)
     return int(fields["VmRSS"].split()[0]), int(fields["VmHWM"].split()[0]), int(fields["Threads"]), len(files), sockets
+
+
+def transposed(samples):
+    return list(zip(*samples))
 
 
 def test_many_days_with_one_request_in_ten_failing(often, injected, tmp_path):
@@ -74,17 +79,17 @@ def test_many_days_with_one_request_in_ten_failing(often, injected, tmp_path):
     injected("soak: days", days)
 
     early = [found[1:] for found in samples if part // 5 <= found[0] <= part]
+    middle = [found[1:] for found in samples if days // 2 - part <= found[0] <= days // 2]
     late = [found[1:] for found in samples if found[0] > days - part]
     assert len(early) > 3 and len(late) > 3, samples
-    for at in range(0, days, days // 20):
-        now = [found for found in samples if at <= found[0] < at + days // 20]
-        print(at, [max(column) for column in zip(*now)][1:])
     print(f"{days} days in {told['duration_ms'] / 1000:.0f} s, {told['retries']} retries, {len(samples)} samples")
-    for name, before, after, slack in zip(
-        ("resident KiB", "most resident KiB", "threads", "open files", "connections"), zip(*early), zip(*late), (16 << 10, 16 << 10, 8, 16, 8)
-    ):
-        print(f"{name}: first days median {statistics.median(before):.0f} most {max(before)}, last days median {statistics.median(after):.0f} most {max(after)}")
-        assert max(after) <= max(before) + slack, name
+    # the allocator's arenas fill up at first; what a day leaves behind would go on
+    slack = (32 << 10, 32 << 10, 24, 24, 4)
+    for name, first, half, last, more in zip(NAMES, *map(transposed, (early, middle, late)), slack):
+        medians = (f"{statistics.median(found):.0f} (most {max(found)})" for found in (first, half, last))
+        print(f"{name}, first days, half-way, last days:", *medians)
+        assert max(last) <= max(first) + more, name
+        assert max(last) <= max(half) + more // 4 + 12, name
     # the kernel's own mark, which no sample can miss
     assert max(found[2] for found in samples) * 1024 < LIMIT
 
