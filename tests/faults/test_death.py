@@ -200,7 +200,7 @@ def test_runs_at_once(api, draw, often, injected, tmp_path, request, where, runs
             for seed, file in zip(seeds, files)
         ]
         if killed:
-            time.sleep(draw.uniform(0.1, 0.8) * longest)
+            time.sleep(draw.uniform(0.05, 0.5) * longest)
             for process in started[: runs // 2]:
                 alive = process.poll() is None
                 process.kill()
