@@ -1,6 +1,6 @@
 //! The day record: what each file of the table says of its day. State is read from these alone.
 
-use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -160,8 +160,9 @@ impl Closing {
 /// The date in Seoul: nine hours ahead of UTC, without summer time since 1988.
 #[must_use]
 pub fn seoul_date(time: DateTime<Utc>) -> NaiveDate {
-    const SEOUL: i32 = 9 * 3600;
-    FixedOffset::east_opt(SEOUL).map_or(time.date_naive(), |seoul| time.with_timezone(&seoul).date_naive())
+    const SEOUL: TimeDelta = TimeDelta::hours(9);
+    // a file may state a time at the end of all that can be told
+    time.naive_utc().checked_add_signed(SEOUL).map_or(time.date_naive(), |seoul| seoul.date())
 }
 
 impl DayRecord {
