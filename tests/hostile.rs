@@ -2,6 +2,7 @@
 //! published that should not be.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+#![allow(clippy::print_stdout, reason = "what each run took is worth a line")]
 
 mod support;
 
@@ -110,18 +111,18 @@ fn again(times: usize, piece: Vec<u8>) -> impl Fn(&mut dyn Write) -> std::io::Re
 
 #[test]
 fn a_bomb_is_refused_at_the_bound() {
-    let spaces = gzip(&[b' '; 1 << 20]).repeat(4096);
+    let spaces = gzip(&vec![b' '; 1 << 20]).repeat(4096);
     assert!(spaces.len() < 32 << 20);
     let headers = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")];
     refused("spaces", Reply::new(200, &headers, &spaces), &["--max-answer-mib", "16"], "contract", "larger than 16 MiB");
-    let zeros = gzip(&[0; 1 << 20]).repeat(1024);
+    let zeros = gzip(&vec![0; 1 << 20]).repeat(1024);
     refused("zeros", Reply::new(200, &headers, zeros), &[], "upstream", "not JSON");
     let nested = gzip(&spaces[..1 << 20]);
     refused("gzip in gzip", Reply::new(200, &headers, nested), &[], "upstream", "not JSON");
     for encoding in ["deflate", "br", "gzip, gzip"] {
         refused(encoding, Reply::new(200, &[("Content-Encoding", encoding)], "x"), &[], "contract", "unknown content encoding");
     }
-    let bomb = gzip(&[b' '; 1 << 20]).repeat(8);
+    let bomb = gzip(&vec![b' '; 1 << 20]).repeat(8);
     let token = Api::scripted(move |_| Reply::new(200, &headers, &bomb));
     refused_by("as a token", &token.url, &[], "upstream", "token answer");
 }

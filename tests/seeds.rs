@@ -1,7 +1,13 @@
 //! The fuzz targets' checks (`fuzz/`) on their seeds, and on some thousand inputs made of them: what is found by
 //! fuzzing stays found, without its tools. `COOKIEPAY_FUZZ_SECONDS` makes each go on for so long.
 
-#![allow(clippy::unwrap_used, clippy::pedantic, reason = "a check that cannot go on should panic; the checks are the fuzz targets' own")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::pedantic,
+    clippy::nonminimal_bool,
+    reason = "a check that cannot go on should panic; the checks are the fuzz targets' own"
+)]
 
 #[path = "../fuzz/checks/amount.rs"]
 mod amount;
