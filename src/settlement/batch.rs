@@ -31,7 +31,7 @@ pub struct RowError {
     pub position: u64,
     /// The field, as the manual or the answer names it; none where the whole row is at fault.
     pub field: Option<String>,
-    /// The value as the answer has it (text in quotes); long until [`RowError::shown`].
+    /// The value as the answer has it (text in quotes); long until `RowError::shown`.
     pub value: Option<String>,
     /// What is wrong with it.
     pub reason: String,
