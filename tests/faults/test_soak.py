@@ -81,7 +81,7 @@ def test_many_days_with_one_request_in_ten_failing(often, injected, tmp_path, ca
     early = [found[1:] for found in samples if part // 5 <= found[0] <= part]
     middle = [found[1:] for found in samples if days // 2 - part <= found[0] <= days // 2]
     late = [found[1:] for found in samples if found[0] > days - part]
-    assert len(early) > 3 and len(late) > 3, samples
+    assert len(early) > 1 and len(late) > 1, samples
     figures = [f"{days} days in {told['duration_ms'] / 1000:.0f} s, {told['retries']} retries, {len(samples)} samples"]
     # the allocator's arenas fill up at first; what a day leaves behind would go on
     slack = (32 << 10, 32 << 10, 24, 24, 4)
