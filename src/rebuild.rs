@@ -154,6 +154,7 @@ pub async fn rebuild(lake: &Lake, config: &RebuildConfig, observer: &dyn Observe
             if plans.is_empty() {
                 tracing::warn!("the lake holds no merchant's days, and no answers");
             }
+            let walk = Walk { concurrency: config.concurrency, observer, signals: signals.clone() };
             observer.planned(plans.iter().map(|plan| plan.remade.len() as u64).sum());
             for RebuildPlan { merchant, days, remade, proven } in plans {
                 let left = days.len() - remade.len();
@@ -166,8 +167,7 @@ pub async fn rebuild(lake: &Lake, config: &RebuildConfig, observer: &dyn Observe
                 }
                 let mut report = Report::new(&merchant.api_id(), Some(config.range));
                 let worker = Rebuilder::new(lake, merchant, config.run_id.clone(), config.policy.clone(), remade, (proven, &environment));
-                let walk = Walk { concurrency: config.concurrency, observer, signals: signals.clone(), stopped: ended.stopped.is_some() };
-                ended = ended.or(walk.days(&worker, &days, &mut report).await);
+                walk.days(&worker, &days, &mut report, &mut ended).await;
                 reports.push(report);
             }
         }

@@ -241,14 +241,12 @@ pub async fn run(
     let (mut reports, mut ended) = (Vec::new(), Ended::default());
     match planned {
         Some(Ok((plans, proven, _folder))) => {
+            let walk = Walk { concurrency: config.concurrency, observer, signals: signals.clone() };
             observer.planned(plans.iter().map(|plan| plan.asks() as u64).sum());
             for ((asked, plan), proven) in asked.iter().zip(&plans).zip(proven) {
-                let walk = Walk { concurrency: config.concurrency, observer, signals: signals.clone(), stopped: ended.stopped.is_some() };
                 // one merchant needs no telling apart
                 let span = if plans.len() > 1 { tracing::error_span!("merchant", id = plan.merchant_id) } else { Span::none() };
-                let (report, walked) = days_of(asked, plan, proven, (lake, config), &walk).instrument(span).await;
-                reports.push(report);
-                ended = ended.or(walked);
+                reports.push(days_of(asked, plan, proven, (lake, config), &walk, &mut ended).instrument(span).await);
             }
         }
         unplanned => {
@@ -277,11 +275,12 @@ async fn days_of(
     proven: bool,
     (lake, config): (&Lake, &RunConfig),
     walk: &Walk<'_>,
-) -> (Report, Ended) {
+    ended: &mut Ended,
+) -> Report {
     let range = plan.days.first().zip(plan.days.last()).map(|(first, last)| Range { from: first.pay_date, to: last.pay_date });
     let mut report = Report::new(client.api_id(), range);
     let extractor = Extractor::new(client, lake, merchant.clone(), config.policy.clone(), config.run_id.clone(), proven);
-    let ended = walk.days(&extractor, &plan.days, &mut report).await;
+    walk.days(&extractor, &plan.days, &mut report, ended).await;
     // the daily job often asks for nothing but days to come
     let telling = matches!(config.mode, Mode::Backfill(_)) || !extractor.publisher().proven();
     if report.found_no_row() && telling {
@@ -290,5 +289,5 @@ async fn days_of(
             "the API answered no row for any day of this merchant: check that the API id is the right one"
         );
     }
-    (report, ended)
+    report
 }

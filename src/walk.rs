@@ -55,13 +55,6 @@ pub(crate) struct Ended {
     pub(crate) error: Option<String>,
 }
 
-impl Ended {
-    /// This, or where it is nothing the other.
-    pub(crate) fn or(self, other: Self) -> Self {
-        if self.stopped.is_some() { self } else { other }
-    }
-}
-
 /// Makes the result of what each merchant's days came to.
 pub(crate) fn conclude(
     (command, run_id, dest): (&'static str, &str, &str),
@@ -114,23 +107,20 @@ pub(crate) struct Walk<'a> {
     pub(crate) concurrency: usize,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) signals: watch::Receiver<Option<Signal>>,
-    /// Whether something stopped the run already.
-    pub(crate) stopped: bool,
 }
 
 impl Walk<'_> {
-    /// Does the plan's days, several at once, until all are done or something stops the run.
-    pub(crate) async fn days(&self, work: &impl Work, plan: &[PlannedDay], report: &mut Report) -> Ended {
+    /// Does the plan's days, several at once, until all are done or something stops the run, which `ended`
+    /// then says; none where something had stopped it before.
+    pub(crate) async fn days(&self, work: &impl Work, plan: &[PlannedDay], report: &mut Report, ended: &mut Ended) {
         let days: Vec<NaiveDate> = plan.iter().filter(|day| day.action != Action::Skip).map(|day| day.pay_date).collect();
         report.tally.dates.planned = plan.len() as u64;
         report.tally.dates.skipped = (plan.len() - days.len()) as u64;
-        let breaker = Breaker::default();
         let mut undecided: Vec<Box<Undecided>> = Vec::new();
-        let grace = &Grace::new(self.signals.clone());
-        let breaker = &breaker;
+        let (breaker, grace, stopped) = (&Breaker::default(), &Grace::new(self.signals.clone()), ended.stopped.is_some());
         // two buffers: while days are published, as many others are asked for
         let read = futures::stream::iter(days).map(|day| async move {
-            if self.stopped || breaker.open() || grace.has_begun() {
+            if stopped || breaker.open() || grace.has_begun() {
                 return Err(DayOutcome::NotAttempted(day));
             }
             match grace.bound(work.read(day), &AtomicBool::new(false)).await {
@@ -177,11 +167,10 @@ impl Walk<'_> {
         while let Some(outcome) = decided.next().await {
             report.day(outcome, self.observer);
         }
-        if !breaker.opened_by_lake() {
-            return Ended::default();
+        if breaker.opened_by_lake() {
+            let error = format!("the lake failed {BREAKER_DAYS} days in a row, and the run stopped");
+            *ended = Ended { stopped: Some(Stopped::Lake), error: Some(error) };
         }
-        let error = format!("the lake failed {BREAKER_DAYS} days in a row, and the run stopped");
-        Ended { stopped: Some(Stopped::Lake), error: Some(error) }
     }
 }
 

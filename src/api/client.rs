@@ -125,11 +125,8 @@ pub(crate) struct PendingAnswer {
     pub(crate) body: PendingBody,
 }
 
-/// A body still to come.
-pub(crate) struct PendingBody(Body);
-
 /// A body as it comes, chunk by chunk: neither silent for long nor without end at a drip.
-struct Body {
+pub(crate) struct PendingBody {
     response: Response,
     timeout: Duration,
     /// Bytes that have come.
@@ -312,7 +309,7 @@ impl Client {
             content_encoding,
             redactor: self.redactor(Some(token)),
             limit: self.config.max_answer_bytes,
-            body: PendingBody(Body::new(response, self.config.timeout)),
+            body: PendingBody::new(response, self.config.timeout),
         })
     }
 
@@ -356,7 +353,7 @@ impl Client {
             other => other?,
         };
         let mut answer = Vec::new();
-        let mut body = Body::new(response, self.config.timeout);
+        let mut body = PendingBody::new(response, self.config.timeout);
         while let Some(chunk) = body.chunk().await? {
             answer.extend_from_slice(&chunk);
             if answer.len() > token::MAX_ANSWER {
@@ -398,7 +395,7 @@ impl Client {
         }
         // enough to find a secret in before the text is cut, and none of a body that breaks off inside one
         let mut beginning = Vec::new();
-        let mut body = Body::new(response, self.config.timeout);
+        let mut body = PendingBody::new(response, self.config.timeout);
         let excerpt = loop {
             match body.chunk().await {
                 Ok(Some(chunk)) => beginning.extend_from_slice(&chunk),
@@ -413,7 +410,7 @@ impl Client {
     }
 }
 
-impl Body {
+impl PendingBody {
     fn new(response: Response, timeout: Duration) -> Self {
         Self { response, timeout, bytes: 0, waited: Duration::ZERO, came: 0 }
     }
@@ -439,14 +436,12 @@ impl Body {
         }
         Ok(Some(chunk))
     }
-}
 
-impl PendingBody {
     /// Sends the body, chunk by chunk as it comes, to the thread that reads it. Returns when the
     /// body has ended, failed, or nobody reads any more.
     pub(crate) async fn pump(mut self, events: mpsc::Sender<BodyEvent>) {
         loop {
-            let event = match self.0.chunk().await {
+            let event = match self.chunk().await {
                 Ok(Some(chunk)) => BodyEvent::Chunk(chunk),
                 Ok(None) => BodyEvent::End,
                 Err(error) => BodyEvent::Failed(error),

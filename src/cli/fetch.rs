@@ -52,10 +52,8 @@ impl FetchArgs {
     /// Runs `command` for the days wanted, and reports them where they cannot be told.
     pub(super) async fn run(&self, command: &'static str, wanted: Result<Wanted, ConfigError>, global: &GlobalArgs) -> u8 {
         let mut reporting = Reporting::default();
-        match self.outcome(command, wanted, global, &mut reporting).await {
-            Outcome::Ended(result) => output::result(*result, &self.output, reporting).await,
-            Outcome::Planned(exit_code) => exit_code,
-        }
+        let outcome = self.outcome(command, wanted, global, &mut reporting).await;
+        outcome.told(&self.output, reporting).await
     }
 
     async fn outcome(

@@ -32,6 +32,14 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// Tells it, and gives the exit code.
+    pub(super) async fn told(self, output: &OutputArgs, reporting: Reporting) -> u8 {
+        match self {
+            Self::Ended(ended) => result(*ended, output, reporting).await,
+            Self::Planned(exit_code) => exit_code,
+        }
+    }
+
     pub(super) fn not_begun(command: &'static str, range: Option<Range>, dest: Option<&str>, stopped: Stopped, error: String) -> Self {
         Self::Ended(Box::new(RunResult::not_begun(command, range, dest, stopped, error)))
     }
@@ -39,7 +47,7 @@ impl Outcome {
 
 /// Writes the result to the file asked for, tells it to whom it may concern, prints it, and gives the
 /// exit code.
-pub(super) async fn result(mut result: RunResult, output: &OutputArgs, reporting: Reporting) -> u8 {
+async fn result(mut result: RunResult, output: &OutputArgs, reporting: Reporting) -> u8 {
     if let Some(error) = &result.error {
         tracing::error!("{error}");
     }

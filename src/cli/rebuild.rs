@@ -47,10 +47,8 @@ pub(super) struct RebuildArgs {
 impl RebuildArgs {
     pub(super) async fn run(&self, global: &GlobalArgs) -> u8 {
         let mut reporting = Reporting::default();
-        match self.outcome(global, &mut reporting).await {
-            Outcome::Ended(result) => output::result(*result, &self.output, reporting).await,
-            Outcome::Planned(exit_code) => exit_code,
-        }
+        let outcome = self.outcome(global, &mut reporting).await;
+        outcome.told(&self.output, reporting).await
     }
 
     async fn outcome(&self, global: &GlobalArgs, reporting: &mut Reporting) -> Outcome {
