@@ -11,7 +11,7 @@ import etl
 import rgw
 from proxy import Proxy
 from test_death import BIG, BIG_DAY, big
-from watched import OnS3, Watched
+from watched import OnS3, Watched, failed
 
 DAYS = [date(2024, 1, 3) + timedelta(days=n) for n in range(3)]
 
@@ -45,17 +45,6 @@ def aws(status, code, message="injected"):
 
 def nothing(_):
     pass
-
-
-def failed(run, *words, codes=(7,)):
-    assert run.code in codes, run
-    result = run.result
-    told = [failure["message"] for failure in result["failures"]] or [result["error"]]
-    assert {failure["kind"] for failure in result["failures"]} <= {"storage"}, run
-    for message in told:
-        for word in words:
-            assert word in message, f"{word!r} is not told: {message}"
-    return result
 
 
 # what passes, and is tried again until it does

@@ -11,7 +11,7 @@ import pytest
 
 import etl
 import killing
-from watched import OnDisk, Watched, result_of
+from watched import OnDisk, Watched, failed, result_of
 
 DAYS = [date(2024, 1, 3) + timedelta(days=n) for n in range(3)]
 NOBODY = 65534
@@ -23,20 +23,6 @@ def watched(api, tmp_path):
     watched = Watched(OnDisk(tmp_path / "lake"), api, DAYS)
     watched.fill(1)
     return watched
-
-
-def failed(run, *words, codes=(7,)):
-    """What a run says of a disk that fails: kind and exit code, and the words, of each day that failed."""
-    assert run.code in codes, run
-    result = run.result
-    told = [failure["message"] for failure in result["failures"]] or [result["error"]]
-    assert {failure["kind"] for failure in result["failures"]} <= {"storage"}, run
-    for message in told:
-        for word in words:
-            assert word in message, f"{word!r} is not told: {message}"
-    # a result that calls a day failed is loud in the logs, too
-    assert all(message[:60] in run.stderr for message in told), run
-    return result
 
 
 def heals(watched, seed=2):

@@ -18,6 +18,20 @@ HISTORY = re.compile(r"history/pay_date=(\d{4}-\d\d-\d\d)/simulator-(\d{8}T\d{9}
 RAW = re.compile(r"raw/pay_date=\d{4}-\d\d-\d\d/simulator-\d{8}T\d{9}Z-[0-9a-f]{8}\.json\.zst")
 
 
+def failed(run, *words, codes=(7,)):
+    """What a run says of a lake that fails: kind and exit code, and the words, of each day that failed."""
+    assert run.code in codes, run
+    result = run.result
+    told = [failure["message"] for failure in result["failures"]] or [result["error"]]
+    assert {failure["kind"] for failure in result["failures"]} <= {"storage"}, run
+    for message in told:
+        for word in words:
+            assert word in message, f"{word!r} is not told: {message}"
+    # a result that calls a day failed is loud in the logs, too
+    assert all(message[:60] in run.stderr for message in told), run
+    return result
+
+
 def stamp(record):
     """When a record's answer came, as names have it."""
     answered = datetime.fromisoformat(record["extracted_at"])
