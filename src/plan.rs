@@ -1,10 +1,12 @@
 //! Which days of a range to ask for, and why: a pure function of the range and the lake's records.
+//! Worked out day by day, so that a range of centuries takes no more memory than the days the lake holds.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::lake::record::{DayRecord, State, seoul_date};
+use crate::lake::record::{DayRecord, OpenReason, State, seoul_date};
 
 /// Which days a run asks for again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
@@ -24,10 +26,27 @@ pub enum Refetch {
 pub enum Stored {
     /// A file, its record not read because the plan does not need it.
     File,
-    /// A file with its record.
-    Record(Box<DayRecord>),
+    /// A file, and what its record says.
+    Record(Standing),
     /// A file that does not say what it is.
     Unreadable(String),
+}
+
+/// What a plan goes by of a day's record.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Closed or open.
+    pub state: State,
+    /// Why it is open.
+    pub open_because: Vec<OpenReason>,
+    /// When the answer's headers arrived.
+    pub extracted_at: DateTime<Utc>,
+}
+
+impl From<DayRecord> for Standing {
+    fn from(record: DayRecord) -> Self {
+        Self { state: record.state, open_because: record.open_because, extracted_at: record.extracted_at }
+    }
 }
 
 /// What is done about a day.
@@ -49,7 +68,7 @@ pub struct PlannedDay {
     /// What is done.
     pub action: Action,
     /// Why.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 
 /// A range of pay dates, both ends included.
@@ -130,26 +149,62 @@ impl Mode {
     }
 }
 
-/// Plans a range. The daily job begins with the first day that there is something to do about.
-#[must_use]
-pub fn plan(range: Range, stored: &BTreeMap<NaiveDate, Stored>, mode: Mode) -> Vec<PlannedDay> {
-    let days = range.days().map(|pay_date| {
-        let (action, reason) = match mode {
-            Mode::Backfill(refetch) => backfill(stored.get(&pay_date), refetch),
-            Mode::Sync(daily) => sync(stored.get(&pay_date), pay_date, daily),
-        };
-        PlannedDay { pay_date, action, reason }
-    });
-    match mode {
-        Mode::Backfill(_) => days.collect(),
-        Mode::Sync(daily) => {
+/// What is done about one merchant's days.
+pub trait Planned {
+    /// Whose days.
+    fn merchant_id(&self) -> String;
+    /// The days, first to last.
+    fn days(&self) -> impl Iterator<Item = PlannedDay>;
+}
+
+/// What is done about each day of a range.
+#[derive(Debug)]
+pub struct Plan {
+    range: Option<Range>,
+    stored: BTreeMap<NaiveDate, Stored>,
+    mode: Mode,
+}
+
+impl Plan {
+    /// Plans a range. The daily job begins with the first day that there is something to do about.
+    #[must_use]
+    pub fn new(range: Range, stored: BTreeMap<NaiveDate, Stored>, mode: Mode) -> Self {
+        let mut plan = Self { range: Some(range), stored, mode };
+        if let Mode::Sync(daily) = mode {
             let settled = |day: &PlannedDay| day.action == Action::Skip && is_older(day.pay_date, daily.today, daily.lookback_days);
-            days.skip_while(settled).collect()
+            let first = plan.days().find(|day| !settled(day)).map(|day| day.pay_date);
+            plan.range = first.map(|from| Range { from, ..range });
         }
+        plan
+    }
+
+    /// From the first day to the last; none where there is nothing to do about any.
+    #[must_use]
+    pub fn range(&self) -> Option<Range> {
+        self.range
+    }
+
+    /// Its days, first to last.
+    pub fn days(&self) -> impl Iterator<Item = PlannedDay> + '_ {
+        self.range.into_iter().flat_map(Range::days).map(|pay_date| {
+            let stored = self.stored.get(&pay_date);
+            let (action, reason) = match self.mode {
+                Mode::Backfill(refetch) => backfill(stored, refetch),
+                Mode::Sync(daily) => sync(stored, pay_date, daily),
+            };
+            PlannedDay { pay_date, action, reason }
+        })
+    }
+
+    /// Those of its days that are not skipped.
+    pub fn days_to_do(&self) -> impl Iterator<Item = NaiveDate> + '_ {
+        self.days().filter(|day| day.action != Action::Skip).map(|day| day.pay_date)
     }
 }
 
-fn backfill(stored: Option<&Stored>, refetch: Refetch) -> (Action, String) {
+type Decision = (Action, Cow<'static, str>);
+
+fn backfill(stored: Option<&Stored>, refetch: Refetch) -> Decision {
     match (stored, refetch) {
         (None, _) => (Action::Fetch, "missing".into()),
         (Some(_), Refetch::Missing) => (Action::Skip, "in the lake".into()),
@@ -158,7 +213,7 @@ fn backfill(stored: Option<&Stored>, refetch: Refetch) -> (Action, String) {
     }
 }
 
-fn sync(stored: Option<&Stored>, pay_date: NaiveDate, daily: Daily) -> (Action, String) {
+fn sync(stored: Option<&Stored>, pay_date: NaiveDate, daily: Daily) -> Decision {
     let Some(stored) = stored else { return (Action::Fetch, "missing".into()) };
     let Some(wanted) = unless_closed(stored) else {
         let asked_today = matches!(stored, Stored::Record(record) if seoul_date(record.extracted_at) >= daily.today);
@@ -170,20 +225,20 @@ fn sync(stored: Option<&Stored>, pay_date: NaiveDate, daily: Daily) -> (Action, 
     };
     if matches!(stored, Stored::Record(_)) && daily.settle_window.is_over(pay_date) {
         let window = daily.settle_window.days;
-        return (Action::Skip, format!("overdue: {}, more than {window} days after its pay date; backfill asks for it", wanted.1));
+        return (Action::Skip, format!("overdue: {}, more than {window} days after its pay date; backfill asks for it", wanted.1).into());
     }
     wanted
 }
 
 /// Why a day is asked for again; nothing where it is closed.
-fn unless_closed(stored: &Stored) -> Option<(Action, String)> {
+fn unless_closed(stored: &Stored) -> Option<Decision> {
     let reason = match stored {
         Stored::File => "its record was not read".into(),
-        Stored::Unreadable(why) => format!("its file cannot be read: {why}"),
+        Stored::Unreadable(why) => format!("its file cannot be read: {why}").into(),
         Stored::Record(record) if record.state == State::Closed => return None,
         Stored::Record(record) => {
             let reasons: Vec<String> = record.open_because.iter().map(ToString::to_string).collect();
-            format!("open: {}", reasons.join(", "))
+            format!("open: {}", reasons.join(", ")).into()
         }
     };
     Some((Action::Fetch, reason))

@@ -1,10 +1,12 @@
 //! Makes days again without asking the API: which ones, from what, and why.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::time::Instant;
 
 use chrono::NaiveDate;
+use futures::TryStreamExt as _;
 use object_store::path::Path;
 use tokio::sync::watch;
 
@@ -12,7 +14,7 @@ use crate::extract::{RebuildPolicy, Rebuilder, Remade, Source};
 use crate::lake::layout::{DayKey, MerchantName, Merchants, is_damaged, time_of};
 use crate::lake::record::Environment;
 use crate::lake::store::{DayFile, Lake, day_files};
-use crate::plan::{Action, PlannedDay, Range};
+use crate::plan::{Action, Planned, PlannedDay, Range};
 use crate::result::RunResult;
 use crate::run::{PlanError, any_rows, newest_file};
 use crate::settlement::columns::SchemaFit;
@@ -37,13 +39,30 @@ pub struct RebuildConfig {
 
 /// One merchant's days.
 pub struct RebuildPlan {
-    /// Whose days.
-    pub merchant: MerchantName,
-    /// What is done about each day of the range.
-    pub days: Vec<PlannedDay>,
-    remade: BTreeMap<NaiveDate, Remade>,
+    merchant: MerchantName,
+    range: Range,
+    /// The days of which the lake has a file or an answer: why, and what is made again.
+    known: BTreeMap<NaiveDate, (Cow<'static, str>, Option<Remade>)>,
     proven: bool,
 }
+
+impl Planned for RebuildPlan {
+    fn merchant_id(&self) -> String {
+        self.merchant.api_id()
+    }
+
+    fn days(&self) -> impl Iterator<Item = PlannedDay> {
+        self.range.days().map(|pay_date| match self.known.get(&pay_date) {
+            Some((reason, remade)) => {
+                let action = if remade.is_some() { Action::Rebuild } else { Action::Skip };
+                PlannedDay { pay_date, action, reason: reason.clone() }
+            }
+            None => PlannedDay { pay_date, action: Action::Skip, reason: NOTHING_KNOWN.into() },
+        })
+    }
+}
+
+const NOTHING_KNOWN: &str = "neither the day nor an answer is in the lake";
 
 /// What a plan says of a lake.
 pub struct Plans {
@@ -66,13 +85,14 @@ pub async fn plan(lake: &Lake, config: &RebuildConfig) -> Result<Plans, PlanErro
     for merchant in wanted {
         let of_merchant = stored.iter().filter(|key| key.merchant == merchant).cloned();
         let (in_range, others): (Vec<DayKey>, Vec<DayKey>) = of_merchant.partition(|key| config.range.contains(key.pay_date));
-        let mut files: BTreeMap<DayKey, Result<DayFile, String>> = day_files(lake, in_range).await?.into_iter().collect();
+        let mut files: BTreeMap<DayKey, Result<DayFile, String>> = day_files(lake, in_range).try_collect().await?;
         let mut records = files.values().flatten().map(|file| &file.record);
         plans.environment = plans.environment.or(records.clone().next().map(|record| record.environment));
         let proven = records.any(|record| record.rows > 0) || any_rows(lake, &others).await?;
-        let mut plan = RebuildPlan { merchant, days: Vec::new(), remade: BTreeMap::new(), proven };
-        for pay_date in config.range.days() {
-            let key = DayKey { pay_date, merchant: plan.merchant.clone() };
+        let mut plan = RebuildPlan { merchant, range: config.range, known: BTreeMap::new(), proven };
+        let answered = answers.keys().filter(|key| key.merchant == plan.merchant && config.range.contains(key.pay_date));
+        let keys: BTreeSet<DayKey> = files.keys().chain(answered).cloned().collect();
+        for key in keys {
             let newest_first = answers.remove(&key).into_iter().flatten().rev().collect();
             plan.add(&key, files.remove(&key), newest_first, history.remove(&key).unwrap_or_default());
         }
@@ -118,13 +138,10 @@ impl RebuildPlan {
             (None, Some(Err(why))) => {
                 nothing(format!("{at} cannot be read ({why}), and no answer was kept: fetch the day again with backfill"))
             }
-            (None, _) => (None, "neither the day nor an answer is in the lake".to_owned()),
+            (None, _) => (None, NOTHING_KNOWN.to_owned()),
         };
-        let action = if source.is_some() { Action::Rebuild } else { Action::Skip };
-        self.days.push(PlannedDay { pay_date: key.pay_date, action, reason });
-        if let Some(source) = source {
-            self.remade.insert(key.pay_date, Remade { source, stored: file.and_then(Result::ok), history });
-        }
+        let remade = source.map(|source| Remade { source, stored: file.and_then(Result::ok), history });
+        self.known.insert(key.pay_date, (reason.into(), remade));
     }
 }
 
@@ -155,9 +172,12 @@ pub async fn rebuild(lake: &Lake, config: &RebuildConfig, observer: &dyn Observe
                 tracing::warn!("the lake holds no merchant's days, and no answers");
             }
             let walk = Walk { concurrency: config.concurrency, observer, signals: signals.clone() };
-            observer.planned(plans.iter().map(|plan| plan.remade.len() as u64).sum());
-            for RebuildPlan { merchant, days, remade, proven } in plans {
-                let left = days.len() - remade.len();
+            let remade = |plan: &RebuildPlan| plan.known.values().filter(|(_, remade)| remade.is_some()).count() as u64;
+            observer.planned(plans.iter().map(remade).sum());
+            for plan in plans {
+                let to_do = remade(&plan);
+                let RebuildPlan { merchant, range, known, proven } = plan;
+                let left = range.len() - to_do;
                 if left > 0 {
                     tracing::warn!(
                         merchant_id = merchant.api_id(),
@@ -165,9 +185,12 @@ pub async fn rebuild(lake: &Lake, config: &RebuildConfig, observer: &dyn Observe
                         "days are left as they are: no answer was kept of them, or none as late as their file"
                     );
                 }
-                let mut report = Report::new(&merchant.api_id(), Some(config.range));
+                let mut report = Report::new(&merchant.api_id(), Some(range), to_do);
+                let remade: BTreeMap<NaiveDate, Remade> =
+                    known.into_iter().filter_map(|(pay_date, (_, remade))| Some((pay_date, remade?))).collect();
+                let days: Vec<NaiveDate> = remade.keys().copied().collect();
                 let worker = Rebuilder::new(lake, merchant, config.run_id.clone(), config.policy.clone(), remade, (proven, &environment));
-                walk.days(&worker, &days, &mut report, &mut ended).await;
+                walk.days(&worker, days.into_iter(), &mut report, &mut ended).await;
                 reports.push(report);
             }
         }

@@ -1,5 +1,6 @@
 //! The result of a run: what schedulers read, and the exit code that says the same in a number.
 
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use chrono::NaiveDate;
@@ -278,13 +279,14 @@ pub fn judge(stopped: Option<Stopped>, tally: &Tally, failures: &[Failure]) -> (
 ///
 /// # Errors
 /// What the file system says.
-pub fn write_file(path: &Path, content: &str) -> std::io::Result<()> {
+pub fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // as a file that is simply created would be: the umask decides who reads it
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
-    std::io::Write::write_all(&mut file, content.as_bytes())?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+    let file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
+    let mut buffered = BufWriter::new(file);
+    write(&mut buffered)?;
+    buffered.into_inner()?.persist(path).map(drop).map_err(|error| error.error)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use chrono::NaiveDate;
+use futures::TryStreamExt as _;
 use tokio::sync::watch;
 use tracing::{Instrument as _, Span};
 
@@ -14,7 +15,7 @@ use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::record::Environment;
 use crate::lake::store::{DayFile, Lake, day_files};
-use crate::plan::{Action, Mode, PlannedDay, Range, Stored, plan};
+use crate::plan::{Mode, Plan, Planned, PlannedDay, Range, Stored};
 use crate::result::{RunResult, Stopped};
 use crate::walk::{Ended, Observer, Report, Signal, Walk, conclude, signalled};
 
@@ -102,9 +103,11 @@ pub struct Asked {
 /// What a run does for one merchant.
 pub struct RunPlan {
     /// The API id.
-    pub merchant_id: String,
+    merchant_id: String,
     /// What is done about each day.
-    pub days: Vec<PlannedDay>,
+    plan: Plan,
+    /// Days that are asked for.
+    asks: u64,
     /// Whether one of the records read is of a day that has rows.
     proven: bool,
     /// Files of the merchant whose records were not read.
@@ -147,13 +150,14 @@ impl RunPlan {
         }
         let (mut witnessed, mut proven) = (false, false);
         if let Some(lake) = lake {
-            for (key, file) in day_files(lake, wanted).await? {
+            let mut files = std::pin::pin!(day_files(lake, wanted));
+            while let Some((key, file)) = files.try_next().await? {
                 let found = match file {
                     Ok(file) => {
                         admit(&key, &file, true, config.policy.environment)?;
                         witnessed = true;
                         proven |= file.record.rows > 0;
-                        Stored::Record(Box::new(file.record))
+                        Stored::Record(file.record.into())
                     }
                     Err(reason) => Stored::Unreadable(reason),
                 };
@@ -164,18 +168,25 @@ impl RunPlan {
                 admit(&key, &file, false, config.policy.environment)?;
             }
         }
-        Ok(Self { merchant_id: merchant.api_id(), days: plan(range, &stored, config.mode), proven, unread })
-    }
-
-    /// Days that are asked for.
-    fn asks(&self) -> usize {
-        self.days.iter().filter(|day| day.action != Action::Skip).count()
+        let plan = Plan::new(range, stored, config.mode);
+        let asks = plan.days_to_do().count() as u64;
+        Ok(Self { merchant_id: merchant.api_id(), plan, asks, proven, unread })
     }
 
     /// Whether the lake holds a day of the merchant that has rows; looks on where the plan's own
     /// records do not tell.
     async fn prove(&self, lake: &Lake) -> Result<bool, LakeError> {
         if self.proven { Ok(true) } else { any_rows(lake, &self.unread).await }
+    }
+}
+
+impl Planned for RunPlan {
+    fn merchant_id(&self) -> String {
+        self.merchant_id.clone()
+    }
+
+    fn days(&self) -> impl Iterator<Item = PlannedDay> {
+        self.plan.days()
     }
 }
 
@@ -208,9 +219,11 @@ pub(crate) async fn any_rows(lake: &Lake, days: &[DayKey]) -> Result<bool, LakeE
     const AT_ONCE: usize = 64;
     let newest_first: Vec<DayKey> = days.iter().rev().cloned().collect();
     for keys in newest_first.chunks(AT_ONCE) {
-        let files = day_files(lake, keys.to_vec()).await?;
-        if files.iter().any(|(_, file)| file.as_ref().is_ok_and(|file| file.record.rows > 0)) {
-            return Ok(true);
+        let mut files = std::pin::pin!(day_files(lake, keys.to_vec()));
+        while let Some((_, file)) = files.try_next().await? {
+            if file.is_ok_and(|file| file.record.rows > 0) {
+                return Ok(true);
+            }
         }
     }
     Ok(false)
@@ -230,7 +243,7 @@ pub async fn run(
         let folder = lake.begin(&config.run_id)?;
         let mut proven = Vec::new();
         for plan in &plans {
-            proven.push(plan.asks() > 0 && plan.prove(lake).await?);
+            proven.push(plan.asks > 0 && plan.prove(lake).await?);
         }
         Ok::<_, PlanError>((plans, proven, folder))
     };
@@ -242,7 +255,7 @@ pub async fn run(
     match planned {
         Some(Ok((plans, proven, _folder))) => {
             let walk = Walk { concurrency: config.concurrency, observer, signals: signals.clone() };
-            observer.planned(plans.iter().map(|plan| plan.asks() as u64).sum());
+            observer.planned(plans.iter().map(|plan| plan.asks).sum());
             for ((asked, plan), proven) in asked.iter().zip(&plans).zip(proven) {
                 // one merchant needs no telling apart
                 let span = if plans.len() > 1 { tracing::error_span!("merchant", id = plan.merchant_id) } else { Span::none() };
@@ -277,10 +290,9 @@ async fn days_of(
     walk: &Walk<'_>,
     ended: &mut Ended,
 ) -> Report {
-    let range = plan.days.first().zip(plan.days.last()).map(|(first, last)| Range { from: first.pay_date, to: last.pay_date });
-    let mut report = Report::new(client.api_id(), range);
+    let mut report = Report::new(client.api_id(), plan.plan.range(), plan.asks);
     let extractor = Extractor::new(client, lake, merchant.clone(), config.policy.clone(), config.run_id.clone(), proven);
-    walk.days(&extractor, &plan.days, &mut report, ended).await;
+    walk.days(&extractor, plan.plan.days_to_do(), &mut report, ended).await;
     // the daily job often asks for nothing but days to come
     let telling = matches!(config.mode, Mode::Backfill(_)) || !extractor.publisher().proven();
     if report.found_no_row() && telling {

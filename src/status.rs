@@ -1,8 +1,10 @@
 //! What a lake holds of a range, day by day, read from its files' records alone. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use futures::TryStreamExt as _;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
@@ -70,14 +72,34 @@ pub struct Counts {
 }
 
 /// A lake's days.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default)]
 pub struct Status {
-    /// By merchant and pay date.
-    pub days: Vec<StatusDay>,
-    /// The same, counted.
+    /// Each merchant's, by merchant.
+    pub merchants: Vec<MerchantStatus>,
+    /// All of them, counted.
     pub counts: Counts,
     /// Merchants that were named and of which the range holds no day.
     pub absent: Vec<String>,
+}
+
+/// A merchant's days.
+#[derive(Debug, Clone)]
+pub struct MerchantStatus {
+    /// The API id.
+    pub merchant_id: String,
+    range: Range,
+    /// Those of which the lake holds anything; of a range of centuries that may be few.
+    known: BTreeMap<NaiveDate, StatusDay>,
+}
+
+impl MerchantStatus {
+    /// The days, first to last.
+    pub fn days(&self) -> impl Iterator<Item = StatusDay> + '_ {
+        self.range.days().map(|pay_date| match self.known.get(&pay_date) {
+            Some(day) => day.clone(),
+            None => StatusDay::missing(&self.merchant_id, pay_date),
+        })
+    }
 }
 
 /// Which days to look at.
@@ -118,66 +140,71 @@ impl Scope {
 pub async fn status(lake: &Lake, scope: &Scope, window: &SettleWindow) -> Result<Status, LakeError> {
     let stored: BTreeSet<DayKey> = lake.days().await?.into_iter().collect();
     let history = lake.history().await?;
-    let mut status = Status { days: Vec::new(), counts: Counts::default(), absent: Vec::new() };
+    let mut status = Status::default();
     // a day of which only an earlier version is left is missing
     let known: Vec<DayKey> = stored.iter().chain(history.keys()).cloned().collect();
     for (merchant, range, dates) in scope.of(known) {
-        let keys = dates.iter().map(|pay_date| DayKey { pay_date: *pay_date, merchant: merchant.clone() });
-        let files = day_files(lake, keys.filter(|key| stored.contains(key)).collect()).await?;
-        let mut read: BTreeMap<NaiveDate, Result<DayRecord, String>> =
-            files.into_iter().map(|(key, file)| (key.pay_date, file.map(|file| file.record))).collect();
         let merchant_id = merchant.api_id();
-        if range.is_none() {
-            status.absent.push(merchant_id.clone());
+        let Some(range) = range else {
+            status.absent.push(merchant_id);
+            continue;
+        };
+        let mut known: BTreeMap<NaiveDate, StatusDay> =
+            dates.iter().map(|pay_date| (*pay_date, StatusDay::missing(&merchant_id, *pay_date))).collect();
+        let keys: Vec<DayKey> = dates.into_iter().map(|pay_date| DayKey { pay_date, merchant: merchant.clone() }).collect();
+        let in_table: Vec<DayKey> = keys.iter().filter(|key| stored.contains(key)).cloned().collect();
+        let mut files = pin!(day_files(lake, in_table));
+        while let Some((DayKey { pay_date, .. }, file)) = files.try_next().await? {
+            known.entry(pay_date).and_modify(|day| day.describe(file.map(|file| file.record)));
         }
-        for pay_date in range.into_iter().flat_map(Range::days) {
-            let key = DayKey { pay_date, merchant: merchant.clone() };
-            let mut day = describe(
-                &merchant_id,
-                pay_date,
-                read.remove(&pay_date),
-                history.get(&key).is_some_and(|kept| !kept.iter().all(is_damaged)),
-            );
-            day.overdue = day.state == DayState::Open && day.unreadable.is_none() && window.is_over(pay_date);
-            status.counts.add(&day);
-            status.days.push(day);
+        for key in keys {
+            known.entry(key.pay_date).and_modify(|day| {
+                day.restated = history.get(&key).is_some_and(|kept| !kept.iter().all(is_damaged));
+                day.overdue = day.state == DayState::Open && day.unreadable.is_none() && window.is_over(day.pay_date);
+            });
         }
+        let merchant = MerchantStatus { merchant_id, range, known };
+        merchant.days().for_each(|day| status.counts.add(&day));
+        status.merchants.push(merchant);
     }
     Ok(status)
 }
 
-fn describe(merchant_id: &str, pay_date: NaiveDate, found: Option<Result<DayRecord, String>>, restated: bool) -> StatusDay {
-    let mut day = StatusDay {
-        merchant_id: merchant_id.to_owned(),
-        pay_date,
-        state: DayState::Missing,
-        restated,
-        overdue: false,
-        rows: None,
-        pending_rows: None,
-        totals: None,
-        extracted_at: None,
-        unreadable: None,
-    };
-    match found {
-        None => {}
-        Some(Err(reason)) => {
-            day.state = DayState::Open;
-            day.unreadable = Some(reason);
-        }
-        Some(Ok(record)) => {
-            day.state = match (record.state, record.rows) {
-                (State::Open, _) => DayState::Open,
-                (State::Closed, 0) => DayState::ClosedEmpty,
-                (State::Closed, _) => DayState::Closed,
-            };
-            day.rows = Some(record.rows);
-            day.pending_rows = Some(record.pending_rows);
-            day.totals = Some(record.sums);
-            day.extracted_at = Some(record.extracted_at);
+impl StatusDay {
+    fn missing(merchant_id: &str, pay_date: NaiveDate) -> Self {
+        Self {
+            merchant_id: merchant_id.to_owned(),
+            pay_date,
+            state: DayState::Missing,
+            restated: false,
+            overdue: false,
+            rows: None,
+            pending_rows: None,
+            totals: None,
+            extracted_at: None,
+            unreadable: None,
         }
     }
-    day
+
+    fn describe(&mut self, found: Result<DayRecord, String>) {
+        match found {
+            Err(reason) => {
+                self.state = DayState::Open;
+                self.unreadable = Some(reason);
+            }
+            Ok(record) => {
+                self.state = match (record.state, record.rows) {
+                    (State::Open, _) => DayState::Open,
+                    (State::Closed, 0) => DayState::ClosedEmpty,
+                    (State::Closed, _) => DayState::Closed,
+                };
+                self.rows = Some(record.rows);
+                self.pending_rows = Some(record.pending_rows);
+                self.totals = Some(record.sums);
+                self.extracted_at = Some(record.extracted_at);
+            }
+        }
+    }
 }
 
 impl Counts {

@@ -1,6 +1,6 @@
 //! Reads every file of a lake back and holds it against its record. Changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -8,7 +8,7 @@ use object_store::path::Path;
 use serde::Serialize;
 
 use crate::lake::error::LakeError;
-use crate::lake::layout::{DayKey, is_damaged};
+use crate::lake::layout::{DayKey, MerchantName, is_damaged};
 use crate::lake::record::Environment;
 use crate::lake::store::Lake;
 use crate::plan::Range;
@@ -30,8 +30,48 @@ pub struct Difference {
 pub struct Verified {
     /// Files read.
     pub checked: u64,
-    /// What is not as it should be, by day.
-    pub differences: Vec<Difference>,
+    merchants: Vec<MerchantVerified>,
+}
+
+/// What was found of one merchant's days.
+#[derive(Debug, Clone)]
+struct MerchantVerified {
+    merchant: MerchantName,
+    range: Option<Range>,
+    /// The days of the range that have a file.
+    present: BTreeSet<NaiveDate>,
+    /// What is wrong with files.
+    found: BTreeMap<NaiveDate, Vec<Difference>>,
+}
+
+impl Verified {
+    /// What is not as it should be, by merchant and day.
+    pub fn differences(&self) -> impl Iterator<Item = Difference> + '_ {
+        self.merchants
+            .iter()
+            .flat_map(|merchant| merchant.range.into_iter().flat_map(Range::days).flat_map(|pay_date| merchant.of_day(pay_date)))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn different(&self) -> u64 {
+        let of_merchant = |merchant: &MerchantVerified| {
+            let missing = merchant.range.map_or(0, Range::len) - merchant.present.len() as u64;
+            missing + merchant.found.values().map(|found| found.len() as u64).sum::<u64>()
+        };
+        self.merchants.iter().map(of_merchant).sum()
+    }
+}
+
+impl MerchantVerified {
+    fn of_day(&self, pay_date: NaiveDate) -> Vec<Difference> {
+        let mut found = self.found.get(&pay_date).cloned().unwrap_or_default();
+        if !self.present.contains(&pay_date) {
+            let path = DayKey { pay_date, merchant: self.merchant.clone() }.settlement().to_string();
+            found.push(Difference { pay_date, path, what: "it is missing".into() });
+        }
+        found
+    }
 }
 
 /// Verifies the days in scope, the versions of them in `history/` included; a day without a file between
@@ -48,18 +88,17 @@ pub async fn verify(lake: &Lake, scope: &Scope) -> Result<Verified, LakeError> {
     let mut environment: Option<(Environment, Path)> = None;
     // a day of which only an earlier version is left is missing, too
     let known: Vec<DayKey> = stored.iter().chain(history.keys()).cloned().collect();
-    for (merchant, range, _) in scope.of(known) {
+    for (merchant, range, dates) in scope.of(known) {
         let mut files: Vec<(DayKey, Path)> = Vec::new();
-        let mut found: Vec<Difference> = Vec::new();
-        for pay_date in range.into_iter().flat_map(Range::days) {
+        let (mut present, mut found) = (BTreeSet::new(), BTreeMap::<NaiveDate, Vec<Difference>>::new());
+        for pay_date in dates {
             let key = DayKey { pay_date, merchant: merchant.clone() };
             let kept = history.remove(&key).unwrap_or_default();
             files.extend(kept.into_iter().filter(|at| !is_damaged(at)).map(|at| (key.clone(), at)));
-            let at = key.settlement();
             if stored.contains(&key) {
+                present.insert(pay_date);
+                let at = key.settlement();
                 files.push((key, at));
-            } else {
-                found.extend(differences(pay_date, &at, vec!["it is missing".into()]));
             }
         }
         verified.checked += files.len() as u64;
@@ -67,20 +106,18 @@ pub async fn verify(lake: &Lake, scope: &Scope) -> Result<Verified, LakeError> {
             .map(async |(key, at)| Ok::<_, LakeError>((key.pay_date, lake.audit(&key, &at).await?, at)))
             .buffered(AT_ONCE);
         while let Some((pay_date, audit, at)) = audited.try_next().await? {
-            found.extend(differences(pay_date, &at, audit.found));
-            let Some(record) = audit.record else { continue };
-            let (first, witness) = environment.get_or_insert_with(|| (record.environment, at.clone()));
-            if *first != record.environment {
-                let what = format!("it is the {} API's day, and {witness} the {first} one's: a lake holds one", record.environment);
-                found.extend(differences(pay_date, &at, vec![what]));
+            let mut what = audit.found;
+            if let Some(record) = audit.record {
+                let (first, witness) = environment.get_or_insert_with(|| (record.environment, at.clone()));
+                if *first != record.environment {
+                    what.push(format!("it is the {} API's day, and {witness} the {first} one's: a lake holds one", record.environment));
+                }
+            }
+            for what in what {
+                found.entry(pay_date).or_default().push(Difference { pay_date, path: at.to_string(), what });
             }
         }
-        found.sort_by(|a, b| (a.pay_date, &a.path).cmp(&(b.pay_date, &b.path)));
-        verified.differences.append(&mut found);
+        verified.merchants.push(MerchantVerified { merchant, range, present, found });
     }
     Ok(verified)
-}
-
-fn differences(pay_date: NaiveDate, at: &Path, what: Vec<String>) -> Vec<Difference> {
-    what.into_iter().map(|what| Difference { pay_date, path: at.to_string(), what }).collect()
 }

@@ -8,8 +8,8 @@ use chrono::NaiveDate;
 use futures::StreamExt as _;
 use tokio::sync::watch;
 
-use crate::extract::{DayError, Extracted, Landed, Undecided, Work};
-use crate::plan::{Action, PlannedDay, Range};
+use crate::extract::{DayError, Landed, Unproven, Work};
+use crate::plan::Range;
 use crate::result::{Dates, Failure, Kind, MerchantTally, Restated, RunResult, Stopped, Tally, judge};
 
 /// Days in a row that fail for the same outside reason before a run stops asking.
@@ -110,19 +110,14 @@ pub(crate) struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Does the plan's days, several at once, until all are done or something stops the run, which `ended`
-    /// then says; none where something had stopped it before.
-    pub(crate) async fn days(&self, work: &impl Work, plan: &[PlannedDay], report: &mut Report, ended: &mut Ended) {
-        let days: Vec<NaiveDate> = plan.iter().filter(|day| day.action != Action::Skip).map(|day| day.pay_date).collect();
-        report.tally.dates.planned = plan.len() as u64;
-        report.tally.dates.skipped = (plan.len() - days.len()) as u64;
-        let mut undecided: Vec<Box<Undecided>> = Vec::new();
+    /// Does these days, several at once, until all are done or something stops the run, which `ended` then
+    /// says; none where something had stopped it before.
+    pub(crate) async fn days(&self, work: &impl Work, days: impl Iterator<Item = NaiveDate>, report: &mut Report, ended: &mut Ended) {
+        let mut unproven: Vec<Unproven> = Vec::new();
         let (breaker, grace, stopped) = (&Breaker::default(), &Grace::new(self.signals.clone()), ended.stopped.is_some());
+        let goes_on = |_: &NaiveDate| !(stopped || breaker.open() || grace.has_begun());
         // two buffers: while days are published, as many others are asked for
-        let read = futures::stream::iter(days).map(|day| async move {
-            if stopped || breaker.open() || grace.has_begun() {
-                return Err(DayOutcome::NotAttempted(day));
-            }
+        let read = futures::stream::iter(days.take_while(goes_on)).map(|day| async move {
             match grace.bound(work.read(day), &AtomicBool::new(false)).await {
                 Some(Ok(read)) => Ok(read),
                 Some(Err(error)) => Err(breaker.failed(day, error)),
@@ -130,42 +125,44 @@ impl Walk<'_> {
             }
         });
         let landed = read.buffer_unordered(self.concurrency).map(|read| async move {
-            let read = read?;
+            let read = match read {
+                Ok(read) => read,
+                Err(outcome) => return (outcome, None),
+            };
             let day = read.pay_date();
             let publishing = AtomicBool::new(false);
             match grace.bound(Box::pin(work.publisher().land(read, &publishing)), &publishing).await {
-                Some(Ok(extracted)) => {
+                Some(Ok((landed, unproven))) => {
                     breaker.succeeded();
-                    match extracted {
-                        Extracted::Undecided(day) => Ok(day),
-                        Extracted::Landed(landed) => Err(DayOutcome::Landed(landed)),
-                    }
+                    (DayOutcome::Landed(Box::new(landed)), unproven)
                 }
-                Some(Err(error)) => Err(breaker.failed(day, error)),
-                None => Err(DayOutcome::NotAttempted(day)),
+                Some(Err(error)) => (breaker.failed(day, error), None),
+                None => (DayOutcome::NotAttempted(day), None),
             }
         });
         let mut outcomes = landed.buffer_unordered(self.concurrency);
-        while let Some(done) = outcomes.next().await {
-            match done {
-                Ok(day) => undecided.push(day),
-                Err(outcome) => report.day(outcome, self.observer),
-            }
+        while let Some((outcome, empty)) = outcomes.next().await {
+            report.day(outcome, self.observer);
+            unproven.extend(empty);
         }
         drop(outcomes);
-        let mut decided = futures::stream::iter(undecided)
-            .map(|day| async move {
-                let pay_date = day.pay_date();
-                let publishing = AtomicBool::new(false);
-                match grace.bound(Box::pin(work.publisher().decide(*day, &publishing)), &publishing).await {
-                    Some(Ok(landed)) => DayOutcome::Landed(Box::new(landed)),
-                    Some(Err(error)) => DayOutcome::Failed(pay_date, error),
-                    None => DayOutcome::NotAttempted(pay_date),
+        report.leave_the_rest();
+        if work.publisher().proven() {
+            let mut closed = futures::stream::iter(unproven)
+                .map(|day| async move {
+                    let (pay_date, written, publishing) = (day.pay_date, day.written, AtomicBool::new(false));
+                    let closed = grace.bound(Box::pin(work.publisher().close(day, &publishing)), &publishing).await;
+                    (pay_date, written, closed)
+                })
+                .buffer_unordered(self.concurrency);
+            while let Some((pay_date, written, closed)) = closed.next().await {
+                match closed {
+                    Some(Ok(Some(landed))) => report.closed(written, &landed),
+                    Some(Err(error)) => report.not_closed(written, DayOutcome::Failed(pay_date, error), self.observer),
+                    // it is in the lake, open, and the next run asks for it
+                    Some(Ok(None)) | None => {}
                 }
-            })
-            .buffer_unordered(self.concurrency);
-        while let Some(outcome) = decided.next().await {
-            report.day(outcome, self.observer);
+            }
         }
         if breaker.opened_by_lake() {
             let error = format!("the lake failed {BREAKER_DAYS} days in a row, and the run stopped");
@@ -268,8 +265,10 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(merchant_id: &str, range: Option<Range>) -> Self {
-        let dates = Dates { planned: range.map_or(0, Range::len), ..Dates::default() };
+    /// Of the range's days, so many are to be done.
+    pub(crate) fn new(merchant_id: &str, range: Option<Range>, to_do: u64) -> Self {
+        let planned = range.map_or(0, Range::len);
+        let dates = Dates { planned, skipped: planned - to_do, ..Dates::default() };
         let tally = Tally { dates, ..Tally::default() };
         Self { merchant_id: merchant_id.to_owned(), range, tally, failures: Vec::new(), restated: Vec::new(), done: 0 }
     }
@@ -281,16 +280,23 @@ impl Report {
 
     /// The report of a merchant whose plan could not be made.
     pub(crate) fn not_attempted(merchant_id: &str, range: Option<Range>) -> Self {
-        let mut report = Self::new(merchant_id, range);
-        report.tally.dates.not_attempted = report.tally.dates.planned;
+        let mut report = Self::new(merchant_id, range, range.map_or(0, Range::len));
+        report.leave_the_rest();
         report
+    }
+
+    /// Days of which nothing has come so far are not attempted any more.
+    fn leave_the_rest(&mut self) {
+        let Dates { planned, published, unchanged, skipped, failed, .. } = self.tally.dates;
+        self.tally.dates.not_attempted = planned - published - unchanged - skipped - failed;
     }
 
     fn day(&mut self, outcome: DayOutcome, observer: &dyn Observer) {
         observer.day(&outcome);
         let dates = &mut self.tally.dates;
         match outcome {
-            DayOutcome::NotAttempted(_) => dates.not_attempted += 1,
+            // counted with those that were not even begun
+            DayOutcome::NotAttempted(_) => {}
             DayOutcome::Landed(landed) => {
                 self.done += 1;
                 if landed.written {
@@ -314,5 +320,24 @@ impl Report {
                 self.failures.push(Failure { merchant_id: self.merchant_id.clone(), pay_date, kind, message, attempts });
             }
         }
+    }
+
+    /// A day without rows that landed as open was published once more, as closed.
+    fn closed(&mut self, written: bool, landed: &Landed) {
+        tracing::debug!(pay_date = %landed.pay_date, "closed: the merchant has days with rows");
+        if landed.written && !written {
+            self.tally.dates.unchanged -= 1;
+            self.tally.dates.published += 1;
+        }
+        self.tally.bytes_written += landed.bytes;
+    }
+
+    /// It could not be.
+    fn not_closed(&mut self, written: bool, failed: DayOutcome, observer: &dyn Observer) {
+        let dates = &mut self.tally.dates;
+        *(if written { &mut dates.published } else { &mut dates.unchanged }) -= 1;
+        dates.empty -= 1;
+        self.done -= 1;
+        self.day(failed, observer);
     }
 }

@@ -624,3 +624,39 @@ fn destinations_and_days_of_any_kind() {
         finish(&mut backfill(&api, &lake, (none, none))).exits(2);
     }
 }
+
+#[test]
+fn ranges_of_centuries_take_no_memory() {
+    let (api, root) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let lake = root.path().join("lake");
+    finish(&mut backfill(&api, &lake, (DAY, "2024-01-07"))).exits(0);
+    let of = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
+        command.args(arguments).args(["--from", "1500-01-01", "--to", "2499-12-31", "--output", "json", "--dest"]).arg(&lake);
+        command.env("COOKIEPAY_API_KEY", KEY).stdout(Stdio::piped());
+        command
+    };
+    let asks = ["--base-url", &api.url, "--api-id", "m1"];
+    let dry_run = [&["backfill", "--dry-run"], &asks[..]].concat();
+    for (arguments, code) in [(&dry_run[..], 0), (&["rebuild", "--dry-run"], 0), (&["status"], 0), (&["verify"], 5)] {
+        let Measured { ran, peak_mib, took } = measure(of(arguments));
+        let told = ran.exits(code).stdout;
+        println!("{arguments:?}: {peak_mib} MiB, {took:?}");
+        let days = 365_243 - if arguments == ["verify"] { 3 } else { 0 };
+        assert_eq!(told.matches("\"pay_date\":").count(), days, "{arguments:?}");
+        assert!(peak_mib < MEMORY_MIB / 2 && took < TIME, "{arguments:?}: {peak_mib} MiB, {took:?}");
+    }
+    // stopped, a run does not go through the days that it leaves
+    let mut child = of(&[&["backfill", "--rate-limit", "50"], &asks[..]].concat()).stderr(Stdio::null()).spawn().unwrap();
+    while api.settlements().len() < 10 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let began = Instant::now();
+    child.wait().unwrap();
+    let took = began.elapsed();
+    let ran = Ran::from(child.wait_with_output().unwrap()).exits(143);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let dates = &ran.result()["dates"];
+    assert_eq!((&dates["planned"], &dates["skipped"]), (&365_243.into(), &3.into()));
+}

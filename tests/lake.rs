@@ -20,6 +20,11 @@ fn one_row(request: &Request) -> Reply {
     Reply::json(answer(&[row(request.date(), &[])]))
 }
 
+/// Bytes of all files of the lake.
+fn written(lake: &Path) -> u64 {
+    files(lake).iter().map(|file| std::fs::metadata(lake.join(file)).unwrap().len()).sum()
+}
+
 /// Backfills `DAY` whatever is stored.
 fn again(api: &Api, lake: &Path) -> Ran {
     finish(backfill(api, lake, (DAY, DAY)).args(["--refetch", "all"]))
@@ -170,14 +175,54 @@ fn days_empty_by_code_close_once_the_merchant_has_a_day_with_rows() {
     let lake = tempfile::tempdir().unwrap();
     let ran = finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-06"))).exits(0);
     assert!(ran.stderr.contains("no row for any day"), "{ran:?}");
-    assert_eq!(record(&day_file(lake.path(), DAY))["open_because"], serde_json::json!(["empty_unproven"]));
+    let first = record(&day_file(lake.path(), DAY));
+    assert_eq!(first["open_because"], serde_json::json!(["empty_unproven"]));
     // the run itself sees the rows, after it saw the empty days
     let result = finish(backfill(&api, lake.path(), (DAY, "2024-01-07")).args(["--concurrency", "1"])).exits(0).result();
     assert_eq!((&result["dates"]["published"], &result["restated"]), (&3.into(), &serde_json::json!([])));
-    assert_eq!(record(&day_file(lake.path(), DAY))["state"], "closed");
+    assert_eq!(result["bytes_written"], written(lake.path()));
+    let closed = record(&day_file(lake.path(), DAY));
+    assert_eq!((&closed["state"], &closed["result_message"]), (&"closed".into(), &"none".into()));
+    assert!(closed["extracted_at"].as_str() > first["extracted_at"].as_str(), "{closed}");
+    assert!(!lake.path().join("history").exists());
     // the lake knows
     finish(&mut backfill(&api, lake.path(), ("2024-02-01", "2024-02-01"))).exits(0);
     assert_eq!(record(&day_file(lake.path(), "2024-02-01"))["state"], "closed");
+}
+
+#[test]
+fn days_empty_by_code_are_in_the_lake_before_the_run_ends() {
+    let api = Api::new(|request| match request.date() {
+        "20240107" => one_row(request).stalled(),
+        _ => Reply::json(r#"{"RESULTCODE":"E008","RESULTMSG":"none"}"#),
+    });
+    let lake = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
+    command.args(["backfill", "--base-url", &api.url, "--api-id", "m1", "--from", DAY, "--to", "2024-01-07", "--dest"]);
+    let mut child = command.arg(lake.path()).env("COOKIEPAY_API_KEY", KEY).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    let empty = [DAY, "2024-01-06"].map(|day| day_file(lake.path(), day));
+    while !empty.iter().all(|file| file.exists()) && began.elapsed() < Duration::from_mins(1) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for file in empty {
+        assert_eq!(record(&file)["open_because"], serde_json::json!(["empty_unproven"]));
+    }
+}
+
+#[test]
+fn a_day_empty_by_code_that_is_not_over_stays_open_for_that_alone() {
+    let api = Api::new(|request| match request.date() {
+        "29991230" => Reply::json(r#"{"RESULTCODE":"E008"}"#),
+        _ => one_row(request),
+    });
+    let lake = tempfile::tempdir().unwrap();
+    let result = finish(backfill(&api, lake.path(), ("2999-12-30", "2999-12-31")).args(["--concurrency", "1"])).exits(0).result();
+    assert_eq!((&result["dates"]["published"], &result["dates"]["empty"]), (&2.into(), &1.into()));
+    let told = record(&day_file(lake.path(), "2999-12-30"));
+    assert_eq!((&told["open_because"], &told["result_code"]), (&serde_json::json!(["pay_date_not_passed"]), &"E008".into()));
 }
 
 #[test]

@@ -99,10 +99,7 @@ impl FetchArgs {
         };
         let Some((lake, signals)) = lake.as_ref().zip(signals) else {
             return match run::plans(lake.as_ref(), &session.asked, &config).await {
-                Ok(plans) => {
-                    let plans: Vec<_> = plans.into_iter().map(|plan| (plan.merchant_id, plan.days)).collect();
-                    Outcome::Planned(output::plan((command, &shown), &plans, &self.output))
-                }
+                Ok(plans) => Outcome::Planned(output::plan((command, &shown), &plans, &self.output)),
                 Err(error) => failed(error.stopped(), error.told(&shown)),
             };
         };

@@ -1,16 +1,18 @@
 //! What commands print on stdout: data, and nothing else.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
-use serde_json::json;
+use serde::{Serialize, Serializer};
+use serde_json::{Value as Json, json};
 
-use crate::plan::{Action, PlannedDay, Range};
+use crate::plan::{Action, Planned, Range};
 use crate::reporting::Reporting;
 use crate::result::{RunResult, Status, Stopped, write_file};
 use crate::settlement::columns::amounts;
@@ -21,6 +23,26 @@ use super::options::{OutputArgs, OutputFormat};
 /// Prints a line on stdout. A reader that has gone away is no failure of ours.
 pub(super) fn line(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints a value on stdout as JSON, in a line; piece by piece, for what lists days can be long.
+pub(super) fn json_line(value: &impl Serialize) {
+    let _ = write_json(value, &mut BufWriter::new(std::io::stdout().lock()));
+}
+
+/// What an iterator gives, as a JSON list that is never in memory as a whole.
+pub(super) struct Each<F>(pub(super) F);
+
+impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for Each<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
+fn write_json(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    writeln!(out)?;
+    out.flush()
 }
 
 /// What became of a command that walks days.
@@ -51,8 +73,7 @@ async fn result(mut result: RunResult, output: &OutputArgs, reporting: Reporting
     if let Some(error) = &result.error {
         tracing::error!("{error}");
     }
-    let json = |result: &RunResult| serde_json::to_string(result).unwrap_or_default();
-    if !save(output, &json(&result)) && result.exit_code == 0 {
+    if !save(output, &result) && result.exit_code == 0 {
         // a scheduler that waits for the file must not be told that all is well
         result.exit_code = 1;
         result.status = Status::Failed;
@@ -60,55 +81,80 @@ async fn result(mut result: RunResult, output: &OutputArgs, reporting: Reporting
     }
     reporting.ended(&result).await;
     match output.format() {
-        OutputFormat::Json => line(json(&result)),
+        OutputFormat::Json => json_line(&result),
         OutputFormat::Text => text(&result),
     }
     result.exit_code
 }
 
-/// Prints what would be done for each merchant's days, and gives the exit code.
-pub(super) fn plan((command, dest): (&str, &str), plans: &[(String, Vec<PlannedDay>)], output: &OutputArgs) -> u8 {
-    let word = |action| match action {
+/// What a run would do.
+#[derive(Serialize)]
+struct PlanReport<'a, Days> {
+    command: &'a str,
+    dry_run: bool,
+    status: Status,
+    exit_code: u8,
+    from: Option<NaiveDate>,
+    to: Option<NaiveDate>,
+    dest: &'a str,
+    dates: Json,
+    days: Days,
+}
+
+fn word(action: Action) -> &'static str {
+    match action {
         Action::Fetch => "fetch",
         Action::Rebuild => "rebuild",
         Action::Skip => "skip",
-    };
-    let days = || plans.iter().flat_map(|(merchant_id, days)| days.iter().map(move |day| (merchant_id, day)));
-    let (planned, skipped) = (days().count(), days().filter(|(_, day)| day.action == Action::Skip).count());
-    let (from, to) = (days().map(|(_, day)| day.pay_date).min(), days().map(|(_, day)| day.pay_date).max());
-    let mut counts = json!({ "planned": planned, "skip": skipped });
-    counts[if command == "rebuild" { "rebuild" } else { "fetch" }] = (planned - skipped).into();
-    let listed: Vec<_> = days()
-        .map(|(merchant_id, day)| {
-            json!({ "merchant_id": merchant_id, "pay_date": day.pay_date, "action": word(day.action), "reason": day.reason })
+    }
+}
+
+/// Prints what would be done for each merchant's days, and gives the exit code.
+pub(super) fn plan((command, dest): (&str, &str), plans: &[impl Planned], output: &OutputArgs) -> u8 {
+    let (mut planned, mut skipped, mut ends) = (0u64, 0u64, None::<Range>);
+    for day in plans.iter().flat_map(Planned::days) {
+        planned += 1;
+        skipped += u64::from(day.action == Action::Skip);
+        let Range { from, to } = ends.unwrap_or(Range { from: day.pay_date, to: day.pay_date });
+        ends = Some(Range { from: from.min(day.pay_date), to: to.max(day.pay_date) });
+    }
+    let done = planned - skipped;
+    let mut dates = json!({ "planned": planned, "skip": skipped });
+    dates[if command == "rebuild" { "rebuild" } else { "fetch" }] = done.into();
+    let (from, to) = (ends.map(|range| range.from), ends.map(|range| range.to));
+    let days = Each(|| {
+        plans.iter().flat_map(|plan| {
+            let merchant_id = plan.merchant_id();
+            plan.days().map(move |day| {
+                json!({ "merchant_id": merchant_id, "pay_date": day.pay_date, "action": word(day.action), "reason": day.reason })
+            })
         })
-        .collect();
-    let result = json!({
-        "command": command, "dry_run": true, "status": "success", "exit_code": 0, "from": from, "to": to, "dest": dest,
-        "dates": counts, "days": listed,
     });
-    let saved = save(output, &result.to_string());
+    let result = PlanReport { command, dry_run: true, status: Status::Success, exit_code: 0, from, to, dest, dates, days };
+    let saved = save(output, &result);
     match output.format() {
-        OutputFormat::Json => line(result),
+        OutputFormat::Json => json_line(&result),
         OutputFormat::Text => {
-            for (merchant_id, day) in days() {
-                let whose = if plans.len() > 1 { format!("{merchant_id} ") } else { String::new() };
-                line(format_args!("{whose}{} {:7} {}", day.pay_date, word(day.action), day.reason));
+            for plan in plans {
+                let whose = if plans.len() > 1 { format!("{} ", plan.merchant_id()) } else { String::new() };
+                for day in plan.days() {
+                    line(format_args!("{whose}{} {:7} {}", day.pay_date, word(day.action), day.reason));
+                }
             }
             let doing = if command == "rebuild" { "made again" } else { "asked for" };
-            line(format_args!("{} of {planned} days would be {doing}", planned - skipped));
+            line(format_args!("{done} of {planned} days would be {doing}"));
         }
     }
     u8::from(!saved)
 }
 
 /// Writes a result to the file asked for; whether it could.
-pub(super) fn save(output: &OutputArgs, json: &str) -> bool {
-    output.result_file.as_deref().is_none_or(|path| save_to(path, json))
+fn save(output: &OutputArgs, result: &impl Serialize) -> bool {
+    output.result_file.as_deref().is_none_or(|path| save_to(path, result))
 }
 
-fn save_to(path: &Path, json: &str) -> bool {
-    let saved = write_file(path, &format!("{json}\n"));
+fn save_to(path: &Path, result: &impl Serialize) -> bool {
+    let saved = write_file(path, |file| write_json(result, file));
     if let Err(error) = &saved {
         tracing::error!("cannot write the result to {}: {error}", path.display());
     }
@@ -128,11 +174,10 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
         let first = told.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
         let message = first.split_whitespace().collect::<Vec<_>>().join(" ");
         let result = RunResult::not_begun(command, None, None, Stopped::Settings, message);
-        let json = serde_json::to_string(&result).unwrap_or_default();
         if let Some(path) = result_file(&arguments) {
-            save_to(&path, &json);
+            save_to(&path, &result);
         }
-        line(json);
+        json_line(&result);
     }
     ExitCode::from(code)
 }

@@ -65,10 +65,7 @@ impl RebuildArgs {
         };
         if self.dry_run {
             return match plan(&lake, &config).await {
-                Ok(plans) => {
-                    let plans: Vec<_> = plans.merchants.into_iter().map(|plan| (plan.merchant.api_id(), plan.days)).collect();
-                    Outcome::Planned(output::plan(("rebuild", &config.dest), &plans, &self.output))
-                }
+                Ok(plans) => Outcome::Planned(output::plan(("rebuild", &config.dest), &plans.merchants, &self.output)),
                 Err(error) => failed(error.stopped(), error.told(&config.dest)),
             };
         }

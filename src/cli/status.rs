@@ -2,16 +2,16 @@
 
 use chrono::{Datelike as _, NaiveDate, Utc};
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::lake::record::seoul_date;
 use crate::plan::SettleWindow;
 use crate::settlement::totals::parse_sum;
 use crate::settlement::values::format_decimal;
-use crate::status::{Counts, DayState, Status, StatusDay, status};
+use crate::status::{Counts, DayState, MerchantStatus, Status, StatusDay, status};
 
 use super::options::{GlobalArgs, LakeArgs, OutputFormat, output_format};
-use super::output;
+use super::output::{self, Each};
 use super::scope::{ScopeArgs, read_lake};
 
 #[derive(Debug, Args)]
@@ -40,31 +40,36 @@ impl StatusArgs {
         };
         match output_format(self.output) {
             OutputFormat::Json => {
-                output::line(json!({ "command": "status", "days": status.days, "counts": status.counts, "absent": status.absent }));
+                let days = Each(|| status.merchants.iter().flat_map(MerchantStatus::days));
+                output::json_line(&Report { command: "status", days, counts: status.counts, absent: &status.absent });
             }
             OutputFormat::Text => print(&status),
         }
         // neither a lake of no days at all is complete, nor one that has none of a merchant
-        let complete = status.counts.missing == 0 && status.absent.is_empty() && !status.days.is_empty();
+        let complete = status.counts.missing == 0 && status.absent.is_empty() && !status.merchants.is_empty();
         u8::from(self.require_complete && !complete) * 3
     }
 }
 
+#[derive(Serialize)]
+struct Report<'a, Days> {
+    command: &'static str,
+    days: Days,
+    counts: Counts,
+    absent: &'a [String],
+}
+
 fn print(status: &Status) {
-    for days in status.days.chunk_by(|a, b| a.merchant_id == b.merchant_id) {
-        output::line(format_args!("merchant {}", days[0].merchant_id));
+    for merchant in &status.merchants {
+        output::line(format_args!("merchant {}", merchant.merchant_id));
         output::line("         1   5    10   15   20   25   30       rows  payment_amount");
-        for month in days.chunk_by(|a, b| month_of(a.pay_date) == month_of(b.pay_date)) {
-            let mut marks = [' '; 31];
-            for day in month {
-                marks[day.pay_date.day0() as usize] = mark(day);
-            }
-            let rows: u64 = month.iter().filter_map(|day| day.rows).sum();
-            let paid: i128 = month.iter().filter_map(|day| parse_sum(day.totals.as_ref()?.get("payment_amount")?.as_str()?)).sum();
-            let (year, number) = month_of(month[0].pay_date);
-            let marks: String = marks.iter().collect();
-            output::line(format_args!("{year:04}-{number:02}  {marks} {rows:>12} {:>15}", format_decimal(paid, 2)));
+        let mut month: Option<Month> = None;
+        for day in merchant.days() {
+            let current = month.take_if(|month| month.of != month_of(day.pay_date));
+            current.iter().for_each(Month::print);
+            month.get_or_insert_with(|| Month::new(day.pay_date)).add(&day);
         }
+        month.iter().for_each(Month::print);
     }
     for merchant_id in &status.absent {
         output::line(format_args!("merchant {merchant_id}: no day in the lake"));
@@ -73,6 +78,33 @@ fn print(status: &Status) {
     output::line(format_args!(
         "# closed {closed}   . closed, no rows {closed_empty}   o open {open}   - missing {missing}   R restated {restated}   ! overdue {overdue}"
     ));
+}
+
+/// A line of the calendar.
+struct Month {
+    of: (i32, u32),
+    marks: [char; 31],
+    rows: u64,
+    /// In hundredths of a won.
+    paid: i128,
+}
+
+impl Month {
+    fn new(date: NaiveDate) -> Self {
+        Self { of: month_of(date), marks: [' '; 31], rows: 0, paid: 0 }
+    }
+
+    fn add(&mut self, day: &StatusDay) {
+        self.marks[day.pay_date.day0() as usize] = mark(day);
+        self.rows += day.rows.unwrap_or_default();
+        let paid = day.totals.as_ref().and_then(|totals| parse_sum(totals.get("payment_amount")?.as_str()?));
+        self.paid += paid.unwrap_or_default();
+    }
+
+    fn print(&self) {
+        let (Self { of: (year, number), rows, .. }, marks) = (self, self.marks.iter().collect::<String>());
+        output::line(format_args!("{year:04}-{number:02}  {marks} {rows:>12} {:>15}", format_decimal(self.paid, 2)));
+    }
 }
 
 fn month_of(date: NaiveDate) -> (i32, u32) {

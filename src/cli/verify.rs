@@ -1,12 +1,12 @@
 //! `verify`: is what is in the lake as it was written, and is it all there?
 
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::verify::{Difference, verify};
 
 use super::options::{GlobalArgs, LakeArgs, OutputFormat, output_format};
-use super::output;
+use super::output::{self, Each};
 use super::scope::{ScopeArgs, read_lake};
 
 #[derive(Debug, Args)]
@@ -26,19 +26,28 @@ impl VerifyArgs {
             Ok(verified) => verified,
             Err(code) => return code,
         };
-        let (checked, differences) = (verified.checked, verified.differences);
-        let status = if differences.is_empty() { "ok" } else { "differs" };
+        let (checked, different) = (verified.checked, verified.different());
+        let status = if different == 0 { "ok" } else { "differs" };
         match output_format(self.output) {
             OutputFormat::Json => {
-                output::line(json!({ "command": "verify", "status": status, "checked": checked, "differences": differences }));
+                let differences = Each(|| verified.differences());
+                output::json_line(&Report { command: "verify", status, checked, differences });
             }
             OutputFormat::Text => {
-                for Difference { path, what, .. } in &differences {
+                for Difference { path, what, .. } in verified.differences() {
                     output::line(format_args!("{path}: {what}"));
                 }
-                output::line(format_args!("{status}: {checked} files checked, {} differences", differences.len()));
+                output::line(format_args!("{status}: {checked} files checked, {different} differences"));
             }
         }
-        if differences.is_empty() { 0 } else { 5 }
+        if different == 0 { 0 } else { 5 }
     }
+}
+
+#[derive(Serialize)]
+struct Report<Differences> {
+    command: &'static str,
+    status: &'static str,
+    checked: u64,
+    differences: Differences,
 }

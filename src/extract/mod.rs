@@ -10,7 +10,7 @@ mod rebuild;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::{NaiveDate, SubsecRound as _};
+use chrono::{DateTime, NaiveDate, SubsecRound as _, Utc};
 use futures::future::OptionFuture;
 use tokio::sync::mpsc;
 
@@ -21,7 +21,7 @@ use crate::errors::chain;
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::raw::RawHeader;
-use crate::lake::record::Environment;
+use crate::lake::record::{Environment, Evidence};
 use crate::lake::staging::{Staged, StagingWriter};
 use crate::lake::store::Lake;
 use crate::result::{Kind, Restated};
@@ -109,24 +109,17 @@ pub struct Landed {
     pub restated: Option<Restated>,
 }
 
-/// Where a day's extraction got to.
-pub enum Extracted {
-    /// In the lake.
-    Landed(Box<Landed>),
-    /// Empty by its code while no day of the merchant is known to have rows: whether it is closed is
-    /// only known when the run has seen its other days.
-    Undecided(Box<Undecided>),
-}
-
-/// A day that was read and waits to be published; see [`Extracted::Undecided`].
-pub struct Undecided(ReadDay);
-
-impl Undecided {
-    /// The pay date.
-    #[must_use]
-    pub fn pay_date(&self) -> NaiveDate {
-        self.0.pay_date()
-    }
+/// A day that was empty by its code while no day of the merchant was known to have rows, and is in the
+/// lake as open; what its record takes from the answer.
+#[derive(Debug)]
+pub(crate) struct Unproven {
+    pub(crate) pay_date: NaiveDate,
+    /// Whether the run wrote it, or found it as stored.
+    pub(crate) written: bool,
+    extracted_at: DateTime<Utc>,
+    result_code: String,
+    result_message: Option<String>,
+    raw: Option<Evidence>,
 }
 
 /// A day that could not be extracted.

@@ -15,7 +15,7 @@ use crate::errors::chain;
 use crate::lake::error::LakeError;
 use crate::lake::file::{read_end, read_rows};
 use crate::lake::layout::{DayKey, MerchantName};
-use crate::lake::record::{DayRecord, OpenReason, State};
+use crate::lake::record::{Closing, DayRecord, OpenReason, State};
 use crate::lake::staging::{Over, Published, Staged, StagingWriter};
 use crate::lake::store::{DayFile, Fetched, Kept, Lake};
 use crate::lake::writer::DayWriter;
@@ -26,7 +26,7 @@ use crate::settlement::totals::{Sums, parse_sum};
 use crate::settlement::values::format_decimal;
 
 use super::read::{Encoded, Trouble};
-use super::{BadRows, DayError, Extracted, Landed, ReadDay, Undecided, storage};
+use super::{BadRows, DayError, Landed, ReadDay, Unproven, storage};
 
 /// How often a day is tried again that other runs replace at the same time, with longer and longer pauses.
 const ROUNDS: u32 = 10;
@@ -78,37 +78,53 @@ impl Publisher<'_> {
         }
     }
 
-    /// Puts a day that was read into the lake, where it may go there and can be decided now; sets
-    /// `publishing` when the lake begins to change.
+    /// Puts a day that was read into the lake, where it may go there; sets `publishing` when the lake begins
+    /// to change. A day that is empty by its code while no day of the merchant is known to have rows is
+    /// published as open, and comes back to be closed when the run has seen its other days.
     ///
     /// # Errors
     /// Why the day is not in the lake, or not as it should be; the stored day is then as it was.
-    pub(crate) async fn land(&self, day: ReadDay, publishing: &AtomicBool) -> Result<Extracted, DayError> {
+    pub(crate) async fn land(&self, day: ReadDay, publishing: &AtomicBool) -> Result<(Landed, Option<Unproven>), DayError> {
         let attempts = day.attempts;
+        let told = |error: DayError| DayError { attempts, ..error };
         let day = self.keep_answer(day).await?;
         let day = self.refuse_bad_rows(day).await?;
         if day.encoded.record.rows > 0 {
             self.proven.store(true, Ordering::Relaxed);
-        } else if day.encoded.empty_by_code && !self.proven() {
-            return Ok(Extracted::Undecided(Box::new(Undecided(day))));
         }
-        let landed = self.publish(day, publishing).await;
-        landed.map(|landed| Extracted::Landed(Box::new(landed))).map_err(|error| DayError { attempts, ..error })
+        if !day.encoded.empty_by_code || self.proven() {
+            return Ok((self.publish(day, publishing).await.map_err(told)?, None));
+        }
+        day.staged.discard().await;
+        let mut record = day.encoded.record;
+        record.state = State::Open;
+        record.open_because.push(OpenReason::EmptyUnproven);
+        let day = self.encode_empty(record).await.map_err(told)?;
+        let DayRecord { pay_date, extracted_at, result_code, result_message, raw, .. } = day.encoded.record.clone();
+        let landed = self.publish(day, publishing).await.map_err(told)?;
+        let unproven = Unproven { pay_date, written: landed.written, extracted_at, result_code, result_message, raw };
+        Ok((landed, Some(unproven)))
     }
 
-    /// Publishes a day that waited, now that the run has seen its other days.
+    /// Publishes a day once more that was empty by its code, now that the merchant is known to have a day
+    /// with rows; nothing where the lake holds another day by now.
     ///
     /// # Errors
-    /// Why the day is not in the lake; the stored day is then as it was.
-    pub(crate) async fn decide(&self, day: Undecided, publishing: &AtomicBool) -> Result<Landed, DayError> {
-        let mut day = day.0;
-        if !self.proven() {
-            let mut record = day.encoded.record.clone();
-            record.state = State::Open;
-            record.open_because.push(OpenReason::EmptyUnproven);
-            day = self.encode_empty(record, day.encoded).await?;
-        }
-        self.publish(day, publishing).await
+    /// Why it cannot be published; the day is then in the lake as open.
+    pub(crate) async fn close(&self, unproven: Unproven, publishing: &AtomicBool) -> Result<Option<Landed>, DayError> {
+        let Unproven { pay_date, written: _, extracted_at, result_code, result_message, raw } = unproven;
+        let stored = match self.lake.day(&self.key(pay_date)).await {
+            Ok(stored) => stored.map(|stored| stored.record).filter(|record| record.rows == 0 && record.rejected_rows == 0),
+            Err(error) => return Err(storage(&error)),
+        };
+        let Some(stored) = stored else { return Ok(None) };
+        let closing = Closing { pay_date, extracted_at, pending_rows: 0, rejected_rows: 0, empty_unproven: false };
+        let open_because = closing.open_because();
+        let state = if open_because.is_empty() { State::Closed } else { State::Open };
+        let run_id = self.run_id.clone();
+        let record = DayRecord { run_id, extracted_at, result_code, result_message, state, open_because, raw, ..stored };
+        let day = self.encode_empty(record).await?;
+        self.publish(day, publishing).await.map(Some)
     }
 
     /// Publishes the answer that a day's record refers to: before the day, so that nothing in the lake
@@ -155,15 +171,15 @@ impl Publisher<'_> {
         Err(DayError { kind: Kind::Contract, message, attempts })
     }
 
-    /// Makes the file of a day without rows anew, with another record.
-    async fn encode_empty(&self, record: DayRecord, encoded: Encoded) -> Result<ReadDay, DayError> {
+    /// Makes the file of a day without rows.
+    async fn encode_empty(&self, record: DayRecord) -> Result<ReadDay, DayError> {
         let key = self.key(record.pay_date);
         let made = self.stage(&key, move |out| {
             let writer = DayWriter::new(out).map_err(Trouble::Lake)?;
             Ok(writer.finish(record).map_err(Trouble::Lake)?)
         });
         let (staged, (record, bytes)) = made.await.map_err(|cause| super::not_read(cause, 1))?;
-        Ok(ReadDay { staged, encoded: Encoded { record, bytes, ..encoded }, raw: None, attempts: 1 })
+        Ok(ReadDay { staged, encoded: Encoded::of(record, bytes), raw: None, attempts: 1 })
     }
 
     /// Puts a day in place of what the lake holds, where that is another.

@@ -39,6 +39,13 @@ pub(super) struct Encoded {
     pub(super) unknown_members: Vec<String>,
 }
 
+impl Encoded {
+    /// A file of which nothing was noticed.
+    pub(super) fn of(record: DayRecord, bytes: u64) -> Self {
+        Self { record, bytes, empty_by_code: false, rejects: Rejects::default(), has_extra: false, unknown_members: Vec::new() }
+    }
+}
+
 /// What stops a try beside the API.
 pub(super) enum Trouble {
     Lake(LakeError),

@@ -32,7 +32,7 @@ use crate::settlement::columns::{COLUMNS, SCHEMA_VERSION, fingerprint};
 use crate::settlement::totals::ArrayTotals;
 
 use super::publish::is_protected;
-use super::read::{Encoded, ReadJob, Rejects, Trouble};
+use super::read::{Encoded, ReadJob, Trouble};
 use super::{DayError, Publisher, ReadDay, Reading, Work, not_read, storage};
 
 /// What a day is made from.
@@ -276,7 +276,7 @@ fn carry_over(at: &Path, mut file: File, stored: DayRecord, run_id: String, out:
         return Err(unreadable(difference));
     }
     let (record, bytes) = writer.finish(record).map_err(Trouble::Lake)?;
-    Ok(Encoded { record, bytes, empty_by_code: false, rejects: Rejects::default(), has_extra: false, unknown_members: Vec::new() })
+    Ok(Encoded::of(record, bytes))
 }
 
 /// A batch of the table with another run's id in it.

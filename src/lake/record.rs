@@ -1,8 +1,11 @@
 //! The day record: what each file of the table says of its day. State is read from these alone.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
+
+use crate::settlement::totals::parse_sum;
 
 /// The key of the record in the Parquet file's metadata.
 pub const RECORD_KEY: &str = "cookiepay_etl.day";
@@ -77,9 +80,11 @@ pub struct DayRecord {
     pub pending_rows: u64,
     /// Rows of the answer that could not be read and are not in the file.
     pub rejected_rows: u64,
-    /// Exact sums by amount column.
+    /// Exact sums by amount column: decimals in strings, and nothing else.
+    #[serde(deserialize_with = "exact_sums")]
     pub sums: Map<String, Json>,
-    /// NULLs by column and kind of absence.
+    /// NULLs by column and kind of absence: whole numbers.
+    #[serde(deserialize_with = "null_counts")]
     pub nulls: Json,
     /// Rows for which `auth_amount - fee - vat = payment_amount` does not hold.
     pub unbalanced_rows: u64,
@@ -165,11 +170,33 @@ pub fn seoul_date(time: DateTime<Utc>) -> NaiveDate {
     time.naive_utc().checked_add_signed(SEOUL).map_or(time.date_naive(), |seoul| seoul.date())
 }
 
+/// A sum that cannot be read must not pass for zero.
+fn exact_sums<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Json>, D::Error> {
+    let sums = Map::deserialize(deserializer)?;
+    let unreadable = sums.iter().find(|(_, sum)| sum.as_str().and_then(parse_sum).is_none());
+    match unreadable {
+        Some((column, sum)) => Err(D::Error::custom(format_args!("the sum of {column} is {sum}, which is no decimal"))),
+        None => Ok(sums),
+    }
+}
+
+fn null_counts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
+    let nulls = Map::deserialize(deserializer)?;
+    let counts = |kinds: &Json| kinds.as_object().is_some_and(|kinds| kinds.values().all(Json::is_u64));
+    match nulls.iter().find(|(_, kinds)| !counts(kinds)) {
+        Some((column, kinds)) => Err(D::Error::custom(format_args!("the NULLs of {column} are {kinds}, which are no counts"))),
+        None => Ok(nulls.into()),
+    }
+}
+
 impl DayRecord {
     /// Whether a day with the same content has to be written again because its record changed.
     #[must_use]
     pub fn supersedes(&self, stored: &Self) -> bool {
-        (self.state == State::Closed && stored.state == State::Open) || self.rejected_rows != stored.rejected_rows
+        let closes = self.state == State::Closed && stored.state == State::Open;
+        // what a run says of its own day while it is under way is not its last word
+        let own = self.run_id == stored.run_id && self.open_because != stored.open_because;
+        closes || own || self.rejected_rows != stored.rejected_rows
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _};
@@ -403,12 +403,12 @@ async fn copy(mut file: &File, location: &Path, staged: &mut Staged) -> Result<(
     }
 }
 
-/// Reads what the files of many days say of themselves, several at a time: a reason where one cannot be
-/// read, and nothing where there is none.
-///
-/// # Errors
-/// Where the lake cannot be read.
-pub(crate) async fn day_files(lake: &Lake, keys: Vec<DayKey>) -> Result<Vec<(DayKey, Result<DayFile, String>)>, LakeError> {
+/// Reads what the files of many days say of themselves, several at a time, in their order: a reason where
+/// one cannot be read, and nothing where there is none. An error where the lake cannot be read.
+pub(crate) fn day_files(
+    lake: &Lake,
+    keys: impl IntoIterator<Item = DayKey>,
+) -> impl Stream<Item = Result<(DayKey, Result<DayFile, String>), LakeError>> {
     const AT_ONCE: usize = 32;
     futures::stream::iter(keys)
         .map(async |key| match lake.day(&key).await {
@@ -418,6 +418,4 @@ pub(crate) async fn day_files(lake: &Lake, keys: Vec<DayKey>) -> Result<Vec<(Day
         })
         .buffered(AT_ONCE)
         .try_filter_map(async |found| Ok(found))
-        .try_collect()
-        .await
 }

@@ -27,7 +27,7 @@ pub(super) fn write(path: &Path, result: &RunResult) -> io::Result<()> {
     let now = seconds(Utc::now().timestamp_millis());
     let success = if result.exit_code == 0 { Some(now) } else { last_success(path, result.command) };
     let text = text(result, now, success).map_err(io::Error::other)?;
-    write_file(path, &text)
+    write_file(path, |file| file.write_all(text.as_bytes()))
 }
 
 /// When the command last succeeded, as the file of an earlier run has it.
