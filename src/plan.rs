@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::lake::record::{DayRecord, OpenReason, State, seoul_date};
+use crate::lake::record::{DayRecord, OpenReason, State, is_ahead, seoul_date};
 
 /// Which days a run asks for again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
@@ -163,13 +163,14 @@ pub struct Plan {
     range: Option<Range>,
     stored: BTreeMap<NaiveDate, Stored>,
     mode: Mode,
+    now: DateTime<Utc>,
 }
 
 impl Plan {
     /// Plans a range. The daily job begins with the first day that there is something to do about.
     #[must_use]
-    pub fn new(range: Range, stored: BTreeMap<NaiveDate, Stored>, mode: Mode) -> Self {
-        let mut plan = Self { range: Some(range), stored, mode };
+    pub fn new(range: Range, stored: BTreeMap<NaiveDate, Stored>, mode: Mode, now: DateTime<Utc>) -> Self {
+        let mut plan = Self { range: Some(range), stored, mode, now };
         if let Mode::Sync(daily) = mode {
             let settled = |day: &PlannedDay| day.action == Action::Skip && is_older(day.pay_date, daily.today, daily.lookback_days);
             let first = plan.days().find(|day| !settled(day)).map(|day| day.pay_date);
@@ -189,8 +190,8 @@ impl Plan {
         self.range.into_iter().flat_map(Range::days).map(|pay_date| {
             let stored = self.stored.get(&pay_date);
             let (action, reason) = match self.mode {
-                Mode::Backfill(refetch) => backfill(stored, refetch),
-                Mode::Sync(daily) => sync(stored, pay_date, daily),
+                Mode::Backfill(refetch) => backfill(stored, refetch, self.now),
+                Mode::Sync(daily) => sync(stored, pay_date, daily, self.now),
             };
             PlannedDay { pay_date, action, reason }
         })
@@ -204,18 +205,18 @@ impl Plan {
 
 type Decision = (Action, Cow<'static, str>);
 
-fn backfill(stored: Option<&Stored>, refetch: Refetch) -> Decision {
+fn backfill(stored: Option<&Stored>, refetch: Refetch, now: DateTime<Utc>) -> Decision {
     match (stored, refetch) {
         (None, _) => (Action::Fetch, "missing".into()),
         (Some(_), Refetch::Missing) => (Action::Skip, "in the lake".into()),
         (Some(_), Refetch::All) => (Action::Fetch, "every day is asked for".into()),
-        (Some(stored), Refetch::Open) => unless_closed(stored).unwrap_or((Action::Skip, "closed".into())),
+        (Some(stored), Refetch::Open) => unless_closed(stored, now).unwrap_or((Action::Skip, "closed".into())),
     }
 }
 
-fn sync(stored: Option<&Stored>, pay_date: NaiveDate, daily: Daily) -> Decision {
+fn sync(stored: Option<&Stored>, pay_date: NaiveDate, daily: Daily, now: DateTime<Utc>) -> Decision {
     let Some(stored) = stored else { return (Action::Fetch, "missing".into()) };
-    let Some(wanted) = unless_closed(stored) else {
+    let Some(wanted) = unless_closed(stored, now) else {
         let asked_today = matches!(stored, Stored::Record(record) if seoul_date(record.extracted_at) >= daily.today);
         return if !is_older(pay_date, daily.today, daily.lookback_days) && !asked_today {
             (Action::Fetch, "closed, and looked at again for a restatement".into())
@@ -231,10 +232,12 @@ fn sync(stored: Option<&Stored>, pay_date: NaiveDate, daily: Daily) -> Decision 
 }
 
 /// Why a day is asked for again; nothing where it is closed.
-fn unless_closed(stored: &Stored) -> Option<Decision> {
+fn unless_closed(stored: &Stored, now: DateTime<Utc>) -> Option<Decision> {
     let reason = match stored {
         Stored::File => "its record was not read".into(),
         Stored::Unreadable(why) => format!("its file cannot be read: {why}").into(),
+        // it may have been closed too early
+        Stored::Record(record) if is_ahead(record.extracted_at, now) => "its answer is dated ahead of this machine's clock".into(),
         Stored::Record(record) if record.state == State::Closed => return None,
         Stored::Record(record) => {
             let reasons: Vec<String> = record.open_because.iter().map(ToString::to_string).collect();

@@ -125,15 +125,15 @@ pub async fn plans(lake: Option<&Lake>, asked: &[Asked], config: &RunConfig) -> 
         None => Vec::new(),
     };
     let mut plans = Vec::new();
-    for Asked { merchant, .. } in asked {
-        plans.push(RunPlan::make(lake, &days, merchant, config).await?);
+    for asked in asked {
+        plans.push(RunPlan::make(lake, &days, asked, config).await?);
     }
     Ok(plans)
 }
 
 impl RunPlan {
     /// `days` are all that the lake holds, in their order.
-    async fn make(lake: Option<&Lake>, days: &[DayKey], merchant: &MerchantName, config: &RunConfig) -> Result<Self, PlanError> {
+    async fn make(lake: Option<&Lake>, days: &[DayKey], Asked { client, merchant }: &Asked, config: &RunConfig) -> Result<Self, PlanError> {
         let first = || days.iter().find(|key| key.merchant == *merchant).map(|key| key.pay_date);
         let from = config.from.or_else(first).ok_or_else(|| PlanError::Since(merchant.api_id()))?;
         let range = Range { from, to: config.to.max(from) };
@@ -168,7 +168,7 @@ impl RunPlan {
                 admit(&key, &file, false, config.policy.environment)?;
             }
         }
-        let plan = Plan::new(range, stored, config.mode);
+        let plan = Plan::new(range, stored, config.mode, client.now());
         let asks = plan.days_to_do().count() as u64;
         Ok(Self { merchant_id: merchant.api_id(), plan, asks, proven, unread })
     }

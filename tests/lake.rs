@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest as _, Sha256};
 use support::api::{Api, Reply, Request, answer, row};
 use support::lake::{day_file, files, record, rows};
@@ -267,24 +268,53 @@ fn a_lake_that_fails_day_after_day_stops_the_run() {
     assert_eq!((&dates["unchanged"], &dates["failed"], &dates["not_attempted"]), (&1.into(), &5.into(), &18.into()));
 }
 
+/// Dates a day's stored answer anew, to the second.
+fn redate(file: &Path, at: DateTime<Utc>) -> Vec<u8> {
+    let mut bytes = std::fs::read(file).unwrap();
+    let from = memchr::memmem::find(&bytes, b"\"extracted_at\":\"").unwrap() + "\"extracted_at\":\"".len();
+    bytes[from..from + 19].copy_from_slice(at.format("%Y-%m-%dT%H:%M:%S").to_string().as_bytes());
+    std::fs::write(file, &bytes).unwrap();
+    bytes
+}
+
 #[test]
 fn a_later_answer_in_the_lake_stays_and_its_figures_are_told() {
     let lake = tempfile::tempdir().unwrap();
-    let first = Api::new(one_row);
-    // the clock of another machine may be ahead
-    let mut ahead = backfill(&first, lake.path(), (DAY, DAY));
-    finish(&mut ahead).exits(0);
+    finish(&mut backfill(&Api::new(one_row), lake.path(), (DAY, DAY))).exits(0);
     let path = day_file(lake.path(), DAY);
-    let bytes = std::fs::read(&path).unwrap();
-    let at = memchr::memmem::find(&bytes, b"\"extracted_at\":\"20").unwrap() + "\"extracted_at\":\"".len();
-    let mut later = bytes.clone();
-    later[at..at + 4].copy_from_slice(b"2999");
-    std::fs::write(&path, &later).unwrap();
+    // another run's, that asked after this one; or of a machine whose clock is a little ahead
+    let later = redate(&path, Utc::now() + TimeDelta::minutes(2));
     let second = Api::answering(answer(&[row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#)])]));
     let ran = again(&second, lake.path()).exits(0);
     assert_eq!((&ran.result()["rows"], &ran.result()["dates"]["unchanged"]), (&1.into(), &1.into()));
     assert!(ran.stderr.contains("later answer"), "{ran:?}");
     assert_eq!(std::fs::read(&path).unwrap(), later);
+}
+
+#[test]
+fn a_day_dated_ahead_is_asked_for_again_and_replaced() {
+    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    let path = day_file(lake.path(), DAY);
+    redate(&path, Utc::now() + TimeDelta::days(400));
+    // closed, and yet
+    let ran = finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    assert_eq!((&ran.result()["dates"]["published"], &ran.result()["restated"]), (&1.into(), &serde_json::json!([])));
+    assert!(ran.stderr.contains("check the clocks"), "{ran:?}");
+    let dated: DateTime<Utc> = record(&path)["extracted_at"].as_str().unwrap().parse().unwrap();
+    assert!(dated <= Utc::now(), "{dated}");
+    assert_eq!(finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0).result()["dates"]["skipped"], 1);
+}
+
+#[test]
+fn a_clock_that_is_not_the_apis_is_told_once() {
+    let apart = |date: &'static str| {
+        let api = Api::new(move |request| Reply::new(200, &[("Date", date)], answer(&[row(request.date(), &[])])));
+        let lake = tempfile::tempdir().unwrap();
+        let ran = finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-08"))).exits(0);
+        ran.stderr.matches("clock is not the API's").count()
+    };
+    assert_eq!([apart("Fri, 05 Jan 2024 00:00:00 GMT"), apart("whenever")], [1, 0]);
 }
 
 #[test]

@@ -2,11 +2,11 @@
 //! can help. It hands over answers' bodies unread; [`super::envelope`] reads them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, NaiveDate, Utc};
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use chrono::{DateTime, NaiveDate, SubsecRound as _, TimeDelta, Utc};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, Url, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -85,6 +85,7 @@ pub struct Client {
     counters: Counters,
     /// New tokens that were refused since a call last succeeded.
     refused_new_tokens: AtomicU32,
+    warned_of_clock: AtomicBool,
 }
 
 /// Why a call, retries and all, came to nothing.
@@ -158,6 +159,7 @@ impl Client {
             tokens: TokenSource::default(),
             counters: Counters::default(),
             refused_new_tokens: AtomicU32::new(0),
+            warned_of_clock: AtomicBool::new(false),
         })
     }
 
@@ -276,6 +278,24 @@ impl Client {
         self.refused_new_tokens.load(Ordering::Relaxed) >= IN_A_ROW
     }
 
+    /// The time by the clock that dates answers.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        (self.config.clock)()
+    }
+
+    /// Warns, once, where the API's clock and this machine's are far apart: which days are over goes by this one.
+    fn compare_clocks(&self, headers: &HeaderMap, arrived: DateTime<Utc>) {
+        const APART: TimeDelta = TimeDelta::minutes(5);
+        let told = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        let Some(told) = told.map(DateTime::<Utc>::from) else { return };
+        if (arrived - told).abs() > APART && !self.warned_of_clock.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                here = %arrived.trunc_subsecs(0), api = %told,
+                "this machine's clock is not the API's: days may be closed too early or too late; set it right"
+            );
+        }
+    }
+
     fn redactor(&self, token: Option<&Token>) -> Redactor {
         Redactor::new(token.map(Token::secret).into_iter().chain([self.credentials.key.clone()]))
     }
@@ -289,7 +309,8 @@ impl Client {
         headers.insert("token", token.header());
         headers.insert(ACCEPT_ENCODING, reqwest::header::HeaderValue::from_static("gzip"));
         let response = self.post("api/settlement", headers, &body).await?;
-        let arrived = (self.config.clock)();
+        let arrived = self.now();
+        self.compare_clocks(response.headers(), arrived);
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         if let Some(encoding) = header(CONTENT_ENCODING.as_str()).map(str::trim)
             && !["gzip", "x-gzip", "identity", ""].contains(&encoding.to_ascii_lowercase().as_str())

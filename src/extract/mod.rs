@@ -28,6 +28,7 @@ use crate::result::{Kind, Restated};
 use crate::settlement::batch::DayContext;
 use crate::settlement::totals::Sums;
 
+use publish::Origin;
 pub(crate) use publish::{Publisher, may_stand_beside, other_schema};
 pub use read::lookup;
 use read::{Encoded, RawSink, ReadJob, Trouble};
@@ -164,7 +165,7 @@ impl<'a> Extractor<'a> {
             run_id,
             bad_rows: policy.reading.bad_rows,
             allow_empty_replacement: policy.allow_empty_replacement,
-            across_schemas: false,
+            origin: Origin::Asked(client),
             proven: AtomicBool::new(proven),
         };
         Self { client, publisher, policy, warned_of_extra: AtomicBool::new(false) }

@@ -10,12 +10,12 @@ use object_store::path::Path;
 use parquet::errors::ParquetError;
 use tokio::sync::mpsc;
 
-use crate::api::client::Cause;
+use crate::api::client::{Cause, Client};
 use crate::errors::chain;
 use crate::lake::error::LakeError;
 use crate::lake::file::{read_end, read_rows};
 use crate::lake::layout::{DayKey, MerchantName};
-use crate::lake::record::{Closing, DayRecord, OpenReason, State};
+use crate::lake::record::{Closing, DayRecord, OpenReason, State, is_ahead};
 use crate::lake::staging::{Over, Published, Staged, StagingWriter};
 use crate::lake::store::{DayFile, Fetched, Kept, Lake};
 use crate::lake::writer::DayWriter;
@@ -41,10 +41,19 @@ pub(crate) struct Publisher<'a> {
     pub(super) run_id: String,
     pub(super) bad_rows: BadRows,
     pub(super) allow_empty_replacement: bool,
-    /// Whether a file whose schema is not this version's may be replaced.
-    pub(super) across_schemas: bool,
+    /// Where its days come from.
+    pub(super) origin: Origin<'a>,
     /// Whether the merchant is known to have a day with rows.
     pub(super) proven: AtomicBool,
+}
+
+/// Where a run's days come from.
+#[derive(Clone, Copy)]
+pub(super) enum Origin<'a> {
+    /// The API, asked just now.
+    Asked(&'a Client),
+    /// What was kept of earlier answers. A file whose schema is not this version's may then be replaced.
+    Kept,
 }
 
 impl Publisher<'_> {
@@ -286,9 +295,18 @@ impl Publisher<'_> {
             return Ok(Admission::IsStored);
         }
         let same = stored.fit == SchemaFit::Same && stored.record.digest == record.digest;
-        if stored.record.extracted_at > record.extracted_at {
+        let dated = stored.record.extracted_at;
+        if matches!(self.origin, Origin::Asked(client) if is_ahead(dated, client.now())) {
+            tracing::warn!(
+                pay_date = %key.pay_date, stored = %dated,
+                "the stored day is dated ahead of this machine's clock, and is replaced by what the API answered now: check the clocks"
+            );
+            if same {
+                return Ok(Admission::Publish(Over::Version(stored.version), None));
+            }
+        } else if dated > record.extracted_at {
             if !same {
-                tracing::warn!(pay_date = %key.pay_date, stored = %stored.record.extracted_at, "the lake holds a later answer, which stays");
+                tracing::warn!(pay_date = %key.pay_date, stored = %dated, "the lake holds a later answer, which stays");
             }
             return Ok(Admission::AsStored(Box::new(stored.record)));
         }
@@ -321,7 +339,7 @@ impl Publisher<'_> {
     /// Protects a stored day from an answer that should not replace it unasked.
     fn guard(&self, key: &DayKey, stored: &DayFile, record: &DayRecord) -> Result<(), DayError> {
         let refuse = |message| Err(DayError { kind: Kind::Guard, message, attempts: 1 });
-        if !may_stand_beside(stored.fit) && !self.across_schemas {
+        if !may_stand_beside(stored.fit) && matches!(self.origin, Origin::Asked(_)) {
             return refuse(other_schema(key, &stored.record));
         }
         if record.rows == 0 && is_protected(&stored.record) && !self.allow_empty_replacement {

@@ -31,7 +31,7 @@ use crate::settlement::batch::DayContext;
 use crate::settlement::columns::{COLUMNS, SCHEMA_VERSION, fingerprint};
 use crate::settlement::totals::ArrayTotals;
 
-use super::publish::is_protected;
+use super::publish::{Origin, is_protected};
 use super::read::{Encoded, ReadJob, Trouble};
 use super::{DayError, Publisher, ReadDay, Reading, Work, not_read, storage};
 
@@ -92,7 +92,7 @@ impl<'a> Rebuilder<'a> {
             run_id,
             bad_rows: policy.reading.bad_rows,
             allow_empty_replacement: policy.allow_empty_replacement,
-            across_schemas: true,
+            origin: Origin::Kept,
             proven: AtomicBool::new(proven),
         };
         Self { publisher, policy, days, environment }

@@ -170,6 +170,14 @@ pub fn seoul_date(time: DateTime<Utc>) -> NaiveDate {
     time.naive_utc().checked_add_signed(SEOUL).map_or(time.date_naive(), |seoul| seoul.date())
 }
 
+/// Whether an answer is dated later than any that can have come by now: it was dated by a clock that was ahead.
+/// Clocks that are kept differ by less.
+#[must_use]
+pub fn is_ahead(extracted_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    const APART: TimeDelta = TimeDelta::minutes(5);
+    extracted_at - now > APART
+}
+
 /// A sum that cannot be read must not pass for zero.
 fn exact_sums<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Json>, D::Error> {
     let sums = Map::deserialize(deserializer)?;

@@ -68,7 +68,7 @@ def test_killed_at_random_moments_on_s3(api, draw, often, injected, bucket):
 
 
 def test_killed_in_a_first_run(api, draw, often, injected, tmp_path):
-    """Days land for the first time; those empty by their code are decided at the end."""
+    """Days land for the first time; those empty by their code are closed at the end."""
     times = often(4, 20)
     longest = None
     for n in range(times):

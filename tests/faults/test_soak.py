@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import threading
@@ -51,6 +52,8 @@ def test_many_days_with_one_request_in_ten_failing(often, injected, tmp_path, ca
         args = ("backfill", *account, "--from", FIRST, "--to", last, "--rate-limit", 0, "--concurrency", 16, "--retries", 9)
         env = {"COOKIEPAY_API_KEY": served.KEY}
         process = etl.start(*args, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8")
+        # of memory that is written to: the heap and every thread's stack, resident or not
+        resource.prlimit(process.pid, resource.RLIMIT_DATA, (LIMIT, LIMIT))
         try:
 
             def count():
@@ -83,8 +86,8 @@ def test_many_days_with_one_request_in_ten_failing(often, injected, tmp_path, ca
     late = [found[1:] for found in samples if found[0] > days - part]
     assert len(early) > 1 and len(late) > 1, samples
     figures = [f"{days} days in {told['duration_ms'] / 1000:.0f} s, {told['retries']} retries, {len(samples)} samples"]
-    # the allocator's arenas fill up at first; what a day leaves behind would go on
-    slack = (32 << 10, 32 << 10, 24, 24, 4)
+    # the allocator's pools fill up at first; what a day leaves behind would go on
+    slack = (16 << 10, 16 << 10, 24, 24, 4)
     for name, first, half, last, more in zip(NAMES, *map(transposed, (early, middle, late)), slack):
         medians = (f"{statistics.median(found):.0f} (most {max(found)})" for found in (first, half, last))
         figures.append(" ".join([f"{name}, first days, half-way, last days:", *medians]))
