@@ -150,15 +150,15 @@ impl Walk<'_> {
         if work.publisher().proven() {
             let mut closed = futures::stream::iter(unproven)
                 .map(|day| async move {
-                    let (pay_date, written, publishing) = (day.pay_date, day.written, AtomicBool::new(false));
-                    let closed = grace.bound(Box::pin(work.publisher().close(day, &publishing)), &publishing).await;
-                    (pay_date, written, closed)
+                    let publishing = AtomicBool::new(false);
+                    let closed = grace.bound(Box::pin(work.publisher().close(&day, &publishing)), &publishing).await;
+                    (day, closed)
                 })
                 .buffer_unordered(self.concurrency);
-            while let Some((pay_date, written, closed)) = closed.next().await {
+            while let Some((day, closed)) = closed.next().await {
                 match closed {
-                    Some(Ok(Some(landed))) => report.closed(written, &landed),
-                    Some(Err(error)) => report.not_closed(written, DayOutcome::Failed(pay_date, error), self.observer),
+                    Some(Ok(Some(landed))) => report.closed(&day, &landed),
+                    Some(Err(error)) => report.not_closed(&day, error, self.observer),
                     // it is in the lake, open, and the next run asks for it
                     Some(Ok(None)) | None => {}
                 }
@@ -323,21 +323,25 @@ impl Report {
     }
 
     /// A day without rows that landed as open was published once more, as closed.
-    fn closed(&mut self, written: bool, landed: &Landed) {
+    fn closed(&mut self, open: &Unproven, landed: &Landed) {
+        if !landed.written {
+            return;
+        }
         tracing::debug!(pay_date = %landed.pay_date, "closed: the merchant has days with rows");
-        if landed.written && !written {
+        if !open.written {
             self.tally.dates.unchanged -= 1;
             self.tally.dates.published += 1;
         }
-        self.tally.bytes_written += landed.bytes;
+        // one file took the other's place
+        self.tally.bytes_written = self.tally.bytes_written - open.bytes + landed.bytes;
     }
 
     /// It could not be.
-    fn not_closed(&mut self, written: bool, failed: DayOutcome, observer: &dyn Observer) {
+    fn not_closed(&mut self, open: &Unproven, error: DayError, observer: &dyn Observer) {
         let dates = &mut self.tally.dates;
-        *(if written { &mut dates.published } else { &mut dates.unchanged }) -= 1;
+        *(if open.written { &mut dates.published } else { &mut dates.unchanged }) -= 1;
         dates.empty -= 1;
         self.done -= 1;
-        self.day(failed, observer);
+        self.day(DayOutcome::Failed(open.pay_date, error), observer);
     }
 }

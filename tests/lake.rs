@@ -222,6 +222,7 @@ fn a_day_empty_by_code_that_is_not_over_stays_open_for_that_alone() {
     let lake = tempfile::tempdir().unwrap();
     let result = finish(backfill(&api, lake.path(), ("2999-12-30", "2999-12-31")).args(["--concurrency", "1"])).exits(0).result();
     assert_eq!((&result["dates"]["published"], &result["dates"]["empty"]), (&2.into(), &1.into()));
+    assert_eq!(result["bytes_written"], written(lake.path()));
     let told = record(&day_file(lake.path(), "2999-12-30"));
     assert_eq!((&told["open_because"], &told["result_code"]), (&serde_json::json!(["pay_date_not_passed"]), &"E008".into()));
 }

@@ -117,6 +117,9 @@ pub(crate) struct Unproven {
     pub(crate) pay_date: NaiveDate,
     /// Whether the run wrote it, or found it as stored.
     pub(crate) written: bool,
+    /// Bytes written.
+    pub(crate) bytes: u64,
+    source_url: String,
     extracted_at: DateTime<Utc>,
     result_code: String,
     result_message: Option<String>,

@@ -109,9 +109,10 @@ impl Publisher<'_> {
         record.state = State::Open;
         record.open_because.push(OpenReason::EmptyUnproven);
         let day = self.encode_empty(record).await.map_err(told)?;
-        let DayRecord { pay_date, extracted_at, result_code, result_message, raw, .. } = day.encoded.record.clone();
+        let DayRecord { pay_date, source_url, extracted_at, result_code, result_message, raw, .. } = day.encoded.record.clone();
         let landed = self.publish(day, publishing).await.map_err(told)?;
-        let unproven = Unproven { pay_date, written: landed.written, extracted_at, result_code, result_message, raw };
+        let Landed { written, bytes, .. } = landed;
+        let unproven = Unproven { pay_date, written, bytes, source_url, extracted_at, result_code, result_message, raw };
         Ok((landed, Some(unproven)))
     }
 
@@ -120,8 +121,8 @@ impl Publisher<'_> {
     ///
     /// # Errors
     /// Why it cannot be published; the day is then in the lake as open.
-    pub(crate) async fn close(&self, unproven: Unproven, publishing: &AtomicBool) -> Result<Option<Landed>, DayError> {
-        let Unproven { pay_date, written: _, extracted_at, result_code, result_message, raw } = unproven;
+    pub(crate) async fn close(&self, unproven: &Unproven, publishing: &AtomicBool) -> Result<Option<Landed>, DayError> {
+        let &Unproven { pay_date, extracted_at, ref source_url, ref result_code, ref result_message, ref raw, .. } = unproven;
         let stored = match self.lake.day(&self.key(pay_date)).await {
             Ok(stored) => stored.map(|stored| stored.record).filter(|record| record.rows == 0 && record.rejected_rows == 0),
             Err(error) => return Err(storage(&error)),
@@ -130,8 +131,16 @@ impl Publisher<'_> {
         let closing = Closing { pay_date, extracted_at, pending_rows: 0, rejected_rows: 0, empty_unproven: false };
         let open_because = closing.open_because();
         let state = if open_because.is_empty() { State::Closed } else { State::Open };
-        let run_id = self.run_id.clone();
-        let record = DayRecord { run_id, extracted_at, result_code, result_message, state, open_because, raw, ..stored };
+        let record = DayRecord {
+            source_url: source_url.clone(),
+            extracted_at,
+            result_code: result_code.clone(),
+            result_message: result_message.clone(),
+            state,
+            open_because,
+            raw: raw.clone(),
+            ..stored.rewritten_by(self.run_id.clone())
+        };
         let day = self.encode_empty(record).await?;
         self.publish(day, publishing).await.map(Some)
     }

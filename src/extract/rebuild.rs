@@ -28,7 +28,7 @@ use crate::lake::store::{DayFile, Fetched, Lake};
 use crate::lake::writer::DayWriter;
 use crate::result::Kind;
 use crate::settlement::batch::DayContext;
-use crate::settlement::columns::{COLUMNS, SCHEMA_VERSION, fingerprint};
+use crate::settlement::columns::COLUMNS;
 use crate::settlement::totals::ArrayTotals;
 
 use super::publish::{Origin, is_protected};
@@ -262,15 +262,8 @@ fn carry_over(at: &Path, mut file: File, stored: DayRecord, run_id: String, out:
         writer.write(&batch).map_err(|error| ParquetError::External(Box::new(error)))
     });
     carried.map_err(|error| unreadable(error.to_string()))?;
-    let record = DayRecord {
-        schema_version: SCHEMA_VERSION,
-        schema_fingerprint: fingerprint().to_owned(),
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        run_id,
-        nulls: totals.nulls_over(&stored.nulls),
-        digest: totals.digest().to_string(),
-        ..stored
-    };
+    let (nulls, digest) = (totals.nulls_over(&stored.nulls), totals.digest().to_string());
+    let record = DayRecord { nulls, digest, ..stored.rewritten_by(run_id) };
     let stated = (record.rows, record.pending_rows, &record.sums, record.digest.as_str());
     if let Some(difference) = totals.differences(stated, &record.nulls).into_iter().next() {
         return Err(unreadable(difference));

@@ -5,6 +5,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
+use crate::settlement::columns::{SCHEMA_VERSION, fingerprint};
 use crate::settlement::totals::parse_sum;
 
 /// The key of the record in the Parquet file's metadata.
@@ -198,6 +199,18 @@ fn null_counts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Er
 }
 
 impl DayRecord {
+    /// The same of a file that this version of the tool writes, in a run.
+    #[must_use]
+    pub(crate) fn rewritten_by(self, run_id: String) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            schema_fingerprint: fingerprint().to_owned(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            run_id,
+            ..self
+        }
+    }
+
     /// Whether a day with the same content has to be written again because its record changed.
     #[must_use]
     pub fn supersedes(&self, stored: &Self) -> bool {
