@@ -224,7 +224,8 @@ fn sync(stored: Option<&Stored>, pay_date: NaiveDate, daily: Daily, now: DateTim
             (Action::Skip, "closed".into())
         };
     };
-    if matches!(stored, Stored::Record(_)) && daily.settle_window.is_over(pay_date) {
+    let settles = matches!(stored, Stored::Record(record) if !is_ahead(record.extracted_at, now));
+    if settles && daily.settle_window.is_over(pay_date) {
         let window = daily.settle_window.days;
         return (Action::Skip, format!("overdue: {}, more than {window} days after its pay date; backfill asks for it", wanted.1).into());
     }

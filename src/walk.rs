@@ -147,26 +147,45 @@ impl Walk<'_> {
         }
         drop(outcomes);
         report.leave_the_rest();
+        let closing = &Breaker::default();
         if work.publisher().proven() {
-            let mut closed = futures::stream::iter(unproven)
-                .map(|day| async move {
-                    let publishing = AtomicBool::new(false);
-                    let closed = grace.bound(Box::pin(work.publisher().close(&day, &publishing)), &publishing).await;
-                    (day, closed)
-                })
-                .buffer_unordered(self.concurrency);
-            while let Some((day, closed)) = closed.next().await {
-                match closed {
-                    Some(Ok(Some(landed))) => report.closed(&day, &landed),
-                    Some(Err(error)) => report.not_closed(&day, error, self.observer),
-                    // it is in the lake, open, and the next run asks for it
-                    Some(Ok(None)) | None => {}
-                }
-            }
+            self.close(work, unproven, (closing, grace), report).await;
         }
-        if breaker.opened_by_lake() {
+        if breaker.opened_by_lake() || closing.opened_by_lake() {
             let error = format!("the lake failed {BREAKER_DAYS} days in a row, and the run stopped");
             *ended = Ended { stopped: Some(Stopped::Lake), error: Some(error) };
+        }
+    }
+
+    /// Closes days without rows that landed as open, now that the merchant is known to have a day with rows. What
+    /// is left when the lake fails or a signal comes stays in the lake as open, and the next run asks for it.
+    async fn close(&self, work: &impl Work, days: Vec<Unproven>, (breaker, grace): (&Breaker, &Grace), report: &mut Report) {
+        let goes_on = |_: &Unproven| !(breaker.open() || grace.has_begun());
+        let mut closed = futures::stream::iter(days.into_iter().take_while(goes_on))
+            .map(|day| async move {
+                let publishing = AtomicBool::new(false);
+                let closed = grace.bound(Box::pin(work.publisher().close(&day, &publishing)), &publishing).await;
+                (day, closed)
+            })
+            .buffer_unordered(self.concurrency);
+        let mut count = 0u64;
+        while let Some((day, closed)) = closed.next().await {
+            match closed {
+                Some(Ok(Some(landed))) => {
+                    breaker.succeeded();
+                    count += 1;
+                    report.closed(&day, landed);
+                }
+                Some(Err(error)) => {
+                    let message =
+                        format!("the day is in the lake, without rows and as open, and could not be closed; run again: {}", error.message);
+                    report.not_closed(&day, breaker.failed(day.pay_date, DayError { message, ..error }));
+                }
+                Some(Ok(None)) | None => {}
+            }
+        }
+        if count > 0 {
+            tracing::info!(days = count, "closed days without rows: the merchant has days with rows");
         }
     }
 }
@@ -314,34 +333,38 @@ impl Report {
                     *sum += day;
                 }
             }
-            DayOutcome::Failed(pay_date, error) => {
-                dates.failed += 1;
-                let DayError { kind, message, attempts } = error;
-                self.failures.push(Failure { merchant_id: self.merchant_id.clone(), pay_date, kind, message, attempts });
-            }
+            DayOutcome::Failed(pay_date, error) => self.failed(pay_date, error),
         }
     }
 
+    fn failed(&mut self, pay_date: NaiveDate, error: DayError) {
+        self.tally.dates.failed += 1;
+        let DayError { kind, message, attempts } = error;
+        self.failures.push(Failure { merchant_id: self.merchant_id.clone(), pay_date, kind, message, attempts });
+    }
+
     /// A day without rows that landed as open was published once more, as closed.
-    fn closed(&mut self, open: &Unproven, landed: &Landed) {
+    fn closed(&mut self, open: &Unproven, landed: Landed) {
         if !landed.written {
             return;
         }
-        tracing::debug!(pay_date = %landed.pay_date, "closed: the merchant has days with rows");
         if !open.written {
             self.tally.dates.unchanged -= 1;
             self.tally.dates.published += 1;
         }
         // one file took the other's place
         self.tally.bytes_written = self.tally.bytes_written - open.bytes + landed.bytes;
+        self.restated.extend(landed.restated);
     }
 
     /// It could not be.
-    fn not_closed(&mut self, open: &Unproven, error: DayError, observer: &dyn Observer) {
+    fn not_closed(&mut self, open: &Unproven, outcome: DayOutcome) {
+        let DayOutcome::Failed(pay_date, error) = outcome else { return };
+        tracing::error!(%pay_date, "failed: {}", error.message);
         let dates = &mut self.tally.dates;
         *(if open.written { &mut dates.published } else { &mut dates.unchanged }) -= 1;
         dates.empty -= 1;
         self.done -= 1;
-        self.day(DayOutcome::Failed(open.pay_date, error), observer);
+        self.failed(pay_date, error);
     }
 }

@@ -23,7 +23,7 @@ use cookiepay_etl::run::{Asked, RunConfig, run};
 use cookiepay_etl::simulator::{Options, Simulator, SimulatorArgs, restated_on};
 use cookiepay_etl::walk::{DayOutcome, Observer};
 use support::api::{Api, Reply, answer, row};
-use support::lake::{files, rows};
+use support::lake::{day_file, files, redate, rows};
 use support::{KEY, binary, finish};
 use tokio::sync::watch;
 
@@ -192,4 +192,19 @@ fn days_open_for_too_long_are_left_to_a_backfill() {
         .collect();
     assert_eq!(fetched.len(), 5, "{plan}");
     assert!(plan["days"][0]["reason"].as_str().unwrap().contains("overdue"), "{plan}");
+}
+
+#[test]
+fn days_dated_ahead_are_asked_for_however_old_they_are() {
+    let api = Api::new(|request| Reply::json(answer(&[row(request.date(), &[])])));
+    let lake = tempfile::tempdir().unwrap();
+    let (first, all) = days(10, 0);
+    let since = first.to_string();
+    sync_command(&api, lake.path(), &["--since", &since, "--ahead", "0"]).exits(0);
+    redate(&day_file(lake.path(), &since), chrono::Utc::now() + TimeDelta::days(400));
+    let daily = ["--lookback", "0", "--settle-window", "4", "--ahead", "0"];
+    let ran = sync_command(&api, lake.path(), &daily).exits(0);
+    assert_eq!(asked(&api).iter().filter(|date| **date == all[0]).count(), 2, "{ran:?}");
+    sync_command(&api, lake.path(), &daily).exits(0);
+    assert_eq!(asked(&api).iter().filter(|date| **date == all[0]).count(), 2);
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest as _, Sha256};
 use support::api::{Api, Reply, Request, answer, row};
-use support::lake::{day_file, files, record, rows};
+use support::lake::{day_file, files, record, redate, rows};
 use support::{KEY, Ran, backfill, binary, finish, run};
 
 const DAY: &str = "2024-01-05";
@@ -213,6 +213,58 @@ fn days_empty_by_code_are_in_the_lake_before_the_run_ends() {
     }
 }
 
+/// Puts something in the place of a day's file that is no file, once it is there.
+fn obstruct(file: &Path) {
+    while !file.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::fs::remove_file(file).unwrap();
+    std::fs::create_dir(file).unwrap();
+}
+
+#[test]
+fn a_lake_that_fails_when_days_are_closed_is_told_and_stops_the_run() {
+    let lake = tempfile::tempdir().unwrap();
+    let root = lake.path().to_owned();
+    let api = Api::new(move |request| match request.date() {
+        "20240112" => {
+            (5..12).for_each(|day| obstruct(&day_file(&root, &format!("2024-01-{day:02}"))));
+            one_row(request)
+        }
+        _ => Reply::json(r#"{"RESULTCODE":"E008"}"#),
+    });
+    let ran = finish(backfill(&api, lake.path(), (DAY, "2024-01-12")).args(["--concurrency", "1"])).exits(7);
+    let result = ran.result();
+    let dates = &result["dates"];
+    assert_eq!((&dates["published"], &dates["failed"], &dates["empty"]), (&3.into(), &5.into(), &2.into()), "{result}");
+    assert!(result["error"].as_str().unwrap().contains("the lake failed 5 days in a row"), "{result}");
+    let told = result["failures"][0]["message"].as_str().unwrap();
+    assert!(told.contains("the day is in the lake, without rows and as open, and could not be closed; run again"), "{told}");
+}
+
+#[test]
+fn another_runs_later_rows_stay_under_an_answer_that_is_empty_by_code() {
+    let (lake, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    finish(&mut backfill(&Api::new(one_row), other.path(), (DAY, DAY))).exits(0);
+    redate(&day_file(other.path(), DAY), Utc::now() + TimeDelta::minutes(2));
+    let (ours, theirs) = (day_file(lake.path(), DAY), day_file(other.path(), DAY));
+    let api = Api::new(move |request| {
+        if request.date() == "20240105" {
+            std::fs::create_dir_all(ours.parent().unwrap()).unwrap();
+            std::fs::copy(&theirs, &ours).unwrap();
+            return Reply::json(r#"{"RESULTCODE":"E008"}"#);
+        }
+        // until the day before has landed
+        std::thread::sleep(Duration::from_millis(500));
+        obstruct(&ours);
+        one_row(request)
+    });
+    let ran = finish(backfill(&api, lake.path(), (DAY, "2024-01-06")).args(["--concurrency", "1"])).exits(0);
+    let result = ran.result();
+    let dates = &result["dates"];
+    assert_eq!((&dates["published"], &dates["unchanged"], &dates["empty"], &result["rows"]), (&1.into(), &1.into(), &0.into(), &2.into()));
+}
+
 #[test]
 fn a_day_empty_by_code_that_is_not_over_stays_open_for_that_alone() {
     let api = Api::new(|request| match request.date() {
@@ -267,15 +319,6 @@ fn a_lake_that_fails_day_after_day_stops_the_run() {
     let ran = finish(backfill(&api, lake.path(), (DAY, "2024-01-28")).args(["--refetch", "all", "--concurrency", "1"])).exits(7);
     let dates = &ran.result()["dates"];
     assert_eq!((&dates["unchanged"], &dates["failed"], &dates["not_attempted"]), (&1.into(), &5.into(), &18.into()));
-}
-
-/// Dates a day's stored answer anew, to the second.
-fn redate(file: &Path, at: DateTime<Utc>) -> Vec<u8> {
-    let mut bytes = std::fs::read(file).unwrap();
-    let from = memchr::memmem::find(&bytes, b"\"extracted_at\":\"").unwrap() + "\"extracted_at\":\"".len();
-    bytes[from..from + 19].copy_from_slice(at.format("%Y-%m-%dT%H:%M:%S").to_string().as_bytes());
-    std::fs::write(file, &bytes).unwrap();
-    bytes
 }
 
 #[test]

@@ -111,7 +111,12 @@ impl Publisher<'_> {
         let day = self.encode_empty(record).await.map_err(told)?;
         let DayRecord { pay_date, source_url, extracted_at, result_code, result_message, raw, .. } = day.encoded.record.clone();
         let landed = self.publish(day, publishing).await.map_err(told)?;
-        let Landed { written, bytes, .. } = landed;
+        let Landed { written, bytes, rows, rejected_rows, .. } = landed;
+        if rows > 0 || rejected_rows > 0 {
+            // another run's later answer stayed, and that day has rows
+            self.proven.store(true, Ordering::Relaxed);
+            return Ok((landed, None));
+        }
         let unproven = Unproven { pay_date, written, bytes, source_url, extracted_at, result_code, result_message, raw };
         Ok((landed, Some(unproven)))
     }

@@ -215,9 +215,8 @@ impl DayRecord {
     #[must_use]
     pub fn supersedes(&self, stored: &Self) -> bool {
         let closes = self.state == State::Closed && stored.state == State::Open;
-        // what a run says of its own day while it is under way is not its last word
-        let own = self.run_id == stored.run_id && self.open_because != stored.open_because;
-        closes || own || self.rejected_rows != stored.rejected_rows
+        let unproven = |record: &Self| record.open_because.contains(&OpenReason::EmptyUnproven);
+        closes || (unproven(stored) && !unproven(self)) || self.rejected_rows != stored.rejected_rows
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use cookiepay_etl::settlement::cells::cell;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::KeyValue;
@@ -74,4 +75,13 @@ pub fn record_of(bytes: Vec<u8>) -> Json {
     let pairs: Vec<KeyValue> = reader.metadata().file_metadata().key_value_metadata().cloned().unwrap_or_default();
     let record = pairs.into_iter().find(|pair| pair.key == "cookiepay_etl.day").and_then(|pair| pair.value).unwrap();
     serde_json::from_str(&record).unwrap()
+}
+
+/// Dates a day's stored answer anew, to the second.
+pub fn redate(file: &Path, at: DateTime<Utc>) -> Vec<u8> {
+    let mut bytes = fs::read(file).unwrap();
+    let from = memchr::memmem::find(&bytes, b"\"extracted_at\":\"").unwrap() + "\"extracted_at\":\"".len();
+    bytes[from..from + 19].copy_from_slice(at.format("%Y-%m-%dT%H:%M:%S").to_string().as_bytes());
+    fs::write(file, &bytes).unwrap();
+    bytes
 }
