@@ -9,7 +9,7 @@ fn main() -> ExitCode {
 
 /// Days are read and encoded on some thirty threads that take turns. glibc would give them eight pools of memory a
 /// core, each of which grows to what the busiest moments need: with four, many small days take a third less, and a
-/// long run's memory stays where it is after its first thousand days. What the user says in the environment holds.
+/// long run's memory hardly rises after its first thousand days. What the user says in the environment holds.
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "only glibc itself can be told, and no safe library does")]
 fn few_pools() {
