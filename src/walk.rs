@@ -120,7 +120,10 @@ impl Walk<'_> {
         let read = futures::stream::iter(days.take_while(goes_on)).map(|day| async move {
             match grace.bound(work.read(day), &AtomicBool::new(false)).await {
                 Some(Ok(read)) => Ok(read),
-                Some(Err(error)) => Err(breaker.failed(day, error)),
+                Some(Err(error)) => {
+                    breaker.failed(error.kind);
+                    Err(DayOutcome::Failed(day, error))
+                }
                 None => Err(DayOutcome::NotAttempted(day)),
             }
         });
@@ -136,7 +139,10 @@ impl Walk<'_> {
                     breaker.succeeded();
                     (DayOutcome::Landed(Box::new(landed)), unproven)
                 }
-                Some(Err(error)) => (breaker.failed(day, error), None),
+                Some(Err(error)) => {
+                    breaker.failed(error.kind);
+                    (DayOutcome::Failed(day, error), None)
+                }
                 None => (DayOutcome::NotAttempted(day), None),
             }
         });
@@ -164,22 +170,24 @@ impl Walk<'_> {
         let mut closed = futures::stream::iter(days.into_iter().take_while(goes_on))
             .map(|day| async move {
                 let publishing = AtomicBool::new(false);
-                let closed = grace.bound(Box::pin(work.publisher().close(&day, &publishing)), &publishing).await;
-                (day, closed)
+                let (pay_date, bytes) = (day.pay_date, day.bytes);
+                let closed = grace.bound(Box::pin(work.publisher().close(day, &publishing)), &publishing).await;
+                (pay_date, bytes, closed)
             })
             .buffer_unordered(self.concurrency);
         let mut count = 0u64;
-        while let Some((day, closed)) = closed.next().await {
+        while let Some((pay_date, bytes, closed)) = closed.next().await {
             match closed {
                 Some(Ok(Some(landed))) => {
                     breaker.succeeded();
                     count += 1;
-                    report.closed(&day, landed);
+                    report.closed(bytes, landed);
                 }
                 Some(Err(error)) => {
                     let message =
                         format!("the day is in the lake, without rows and as open, and could not be closed; run again: {}", error.message);
-                    report.not_closed(&day, breaker.failed(day.pay_date, DayError { message, ..error }));
+                    breaker.failed(error.kind);
+                    report.not_closed(bytes, pay_date, DayError { message, ..error });
                 }
                 Some(Ok(None)) | None => {}
             }
@@ -256,18 +264,17 @@ impl Breaker {
         }
     }
 
-    fn failed(&self, pay_date: NaiveDate, error: DayError) -> DayOutcome {
+    fn failed(&self, kind: Kind) {
         if !self.open() {
-            match error.kind {
+            match kind {
                 Kind::Auth => self.in_a_row.store(BREAKER_DAYS, Ordering::Relaxed),
                 Kind::Upstream | Kind::RateLimit | Kind::Storage => {
-                    self.last_at_lake.store(error.kind == Kind::Storage, Ordering::Relaxed);
+                    self.last_at_lake.store(kind == Kind::Storage, Ordering::Relaxed);
                     self.in_a_row.fetch_add(1, Ordering::Relaxed);
                 }
                 Kind::Contract | Kind::Guard | Kind::Internal => {}
             }
         }
-        DayOutcome::Failed(pay_date, error)
     }
 }
 
@@ -343,26 +350,25 @@ impl Report {
         self.failures.push(Failure { merchant_id: self.merchant_id.clone(), pay_date, kind, message, attempts });
     }
 
-    /// A day without rows that landed as open was published once more, as closed.
-    fn closed(&mut self, open: &Unproven, landed: Landed) {
+    /// A day without rows that landed as open, in so many bytes, was published once more, as closed.
+    fn closed(&mut self, open_bytes: u64, landed: Landed) {
         if !landed.written {
             return;
         }
-        if !open.written {
+        if open_bytes == 0 {
             self.tally.dates.unchanged -= 1;
             self.tally.dates.published += 1;
         }
         // one file took the other's place
-        self.tally.bytes_written = self.tally.bytes_written - open.bytes + landed.bytes;
+        self.tally.bytes_written = self.tally.bytes_written - open_bytes + landed.bytes;
         self.restated.extend(landed.restated);
     }
 
     /// It could not be.
-    fn not_closed(&mut self, open: &Unproven, outcome: DayOutcome) {
-        let DayOutcome::Failed(pay_date, error) = outcome else { return };
+    fn not_closed(&mut self, open_bytes: u64, pay_date: NaiveDate, error: DayError) {
         tracing::error!(%pay_date, "failed: {}", error.message);
         let dates = &mut self.tally.dates;
-        *(if open.written { &mut dates.published } else { &mut dates.unchanged }) -= 1;
+        *(if open_bytes > 0 { &mut dates.published } else { &mut dates.unchanged }) -= 1;
         dates.empty -= 1;
         self.done -= 1;
         self.failed(pay_date, error);

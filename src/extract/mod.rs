@@ -115,9 +115,7 @@ pub struct Landed {
 #[derive(Debug)]
 pub(crate) struct Unproven {
     pub(crate) pay_date: NaiveDate,
-    /// Whether the run wrote it, or found it as stored.
-    pub(crate) written: bool,
-    /// Bytes written.
+    /// Bytes written; none where it was found as stored.
     pub(crate) bytes: u64,
     source_url: String,
     extracted_at: DateTime<Utc>,

@@ -111,13 +111,13 @@ impl Publisher<'_> {
         let day = self.encode_empty(record).await.map_err(told)?;
         let DayRecord { pay_date, source_url, extracted_at, result_code, result_message, raw, .. } = day.encoded.record.clone();
         let landed = self.publish(day, publishing).await.map_err(told)?;
-        let Landed { written, bytes, rows, rejected_rows, .. } = landed;
+        let Landed { bytes, rows, rejected_rows, .. } = landed;
         if rows > 0 || rejected_rows > 0 {
             // another run's later answer stayed, and that day has rows
             self.proven.store(true, Ordering::Relaxed);
             return Ok((landed, None));
         }
-        let unproven = Unproven { pay_date, written, bytes, source_url, extracted_at, result_code, result_message, raw };
+        let unproven = Unproven { pay_date, bytes, source_url, extracted_at, result_code, result_message, raw };
         Ok((landed, Some(unproven)))
     }
 
@@ -126,8 +126,8 @@ impl Publisher<'_> {
     ///
     /// # Errors
     /// Why it cannot be published; the day is then in the lake as open.
-    pub(crate) async fn close(&self, unproven: &Unproven, publishing: &AtomicBool) -> Result<Option<Landed>, DayError> {
-        let &Unproven { pay_date, extracted_at, ref source_url, ref result_code, ref result_message, ref raw, .. } = unproven;
+    pub(crate) async fn close(&self, unproven: Unproven, publishing: &AtomicBool) -> Result<Option<Landed>, DayError> {
+        let Unproven { pay_date, bytes: _, source_url, extracted_at, result_code, result_message, raw } = unproven;
         let stored = match self.lake.day(&self.key(pay_date)).await {
             Ok(stored) => stored.map(|stored| stored.record).filter(|record| record.rows == 0 && record.rejected_rows == 0),
             Err(error) => return Err(storage(&error)),
@@ -137,13 +137,13 @@ impl Publisher<'_> {
         let open_because = closing.open_because();
         let state = if open_because.is_empty() { State::Closed } else { State::Open };
         let record = DayRecord {
-            source_url: source_url.clone(),
+            source_url,
             extracted_at,
-            result_code: result_code.clone(),
-            result_message: result_message.clone(),
+            result_code,
+            result_message,
             state,
             open_because,
-            raw: raw.clone(),
+            raw,
             ..stored.rewritten_by(self.run_id.clone())
         };
         let day = self.encode_empty(record).await?;
