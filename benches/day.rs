@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use arrow_array::RecordBatch;
 use chrono::{DateTime, NaiveDate};
-use cookiepay_etl::api::decode::{Charset, TextReader};
-use cookiepay_etl::api::envelope;
+use cookiepay_etl::cookiepay::decode::{Charset, TextReader};
+use cookiepay_etl::cookiepay::envelope;
 use cookiepay_etl::lake::record::DayRecord;
 use cookiepay_etl::lake::writer::DayWriter;
 use cookiepay_etl::settlement::batch::{BatchBuilder, DayContext};

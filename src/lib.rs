@@ -10,19 +10,22 @@
 //! [`walk`] has the days in flight, and [`result`] says what came of them. The [`simulator`] stands in
 //! for the API.
 
-pub mod api;
+pub mod calendar;
 pub mod cli;
-pub mod config;
+pub mod command;
+pub mod cookiepay;
 pub(crate) mod errors;
+pub mod exit;
 pub mod extract;
 pub mod lake;
 pub mod plan;
 pub mod rebuild;
-pub mod reporting;
 pub mod result;
 pub mod run;
+pub mod settings;
 pub mod settlement;
 pub mod simulator;
 pub mod status;
+pub mod telemetry;
 pub mod verify;
 pub mod walk;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::lake::record::{DayRecord, OpenReason, State, is_ahead, seoul_date};
+use crate::calendar::{DateRange, seoul_date};
+use crate::lake::record::{DayRecord, OpenReason, State, is_ahead};
 
 /// Which days a run asks for again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
@@ -71,35 +72,6 @@ pub struct PlannedDay {
     pub reason: Cow<'static, str>,
 }
 
-/// A range of pay dates, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
-    /// The first.
-    pub from: NaiveDate,
-    /// The last.
-    pub to: NaiveDate,
-}
-
-impl Range {
-    /// Its days, first to last.
-    pub fn days(self) -> impl Iterator<Item = NaiveDate> {
-        self.from.iter_days().take_while(move |day| *day <= self.to)
-    }
-
-    /// How many days it has.
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "a range has at least a day")]
-    pub fn len(self) -> u64 {
-        u64::try_from((self.to - self.from).num_days() + 1).unwrap_or_default()
-    }
-
-    /// Whether a day lies in it.
-    #[must_use]
-    pub fn contains(self, day: NaiveDate) -> bool {
-        (self.from..=self.to).contains(&day)
-    }
-}
-
 /// What decides about a day that the lake holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -160,7 +132,7 @@ pub trait Planned {
 /// What is done about each day of a range.
 #[derive(Debug)]
 pub struct Plan {
-    range: Option<Range>,
+    range: Option<DateRange>,
     stored: BTreeMap<NaiveDate, Stored>,
     mode: Mode,
     now: DateTime<Utc>,
@@ -169,25 +141,25 @@ pub struct Plan {
 impl Plan {
     /// Plans a range. The daily job begins with the first day that there is something to do about.
     #[must_use]
-    pub fn new(range: Range, stored: BTreeMap<NaiveDate, Stored>, mode: Mode, now: DateTime<Utc>) -> Self {
+    pub fn new(range: DateRange, stored: BTreeMap<NaiveDate, Stored>, mode: Mode, now: DateTime<Utc>) -> Self {
         let mut plan = Self { range: Some(range), stored, mode, now };
         if let Mode::Sync(daily) = mode {
             let settled = |day: &PlannedDay| day.action == Action::Skip && is_older(day.pay_date, daily.today, daily.lookback_days);
             let first = plan.days().find(|day| !settled(day)).map(|day| day.pay_date);
-            plan.range = first.map(|from| Range { from, ..range });
+            plan.range = first.map(|from| DateRange { from, ..range });
         }
         plan
     }
 
     /// From the first day to the last; none where there is nothing to do about any.
     #[must_use]
-    pub fn range(&self) -> Option<Range> {
+    pub fn range(&self) -> Option<DateRange> {
         self.range
     }
 
     /// Its days, first to last.
     pub fn days(&self) -> impl Iterator<Item = PlannedDay> + '_ {
-        self.range.into_iter().flat_map(Range::days).map(|pay_date| {
+        self.range.into_iter().flat_map(DateRange::days).map(|pay_date| {
             let stored = self.stored.get(&pay_date);
             let (action, reason) = match self.mode {
                 Mode::Backfill(refetch) => backfill(stored, refetch, self.now),

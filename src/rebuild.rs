@@ -10,11 +10,13 @@ use futures::TryStreamExt as _;
 use object_store::path::Path;
 use tokio::sync::watch;
 
+use crate::calendar::DateRange;
+use crate::command::Command;
 use crate::extract::{RebuildPolicy, Rebuilder, Remade, Source};
 use crate::lake::layout::{DayKey, MerchantName, Merchants, is_damaged, time_of};
 use crate::lake::record::Environment;
 use crate::lake::store::{DayFile, Lake, day_files};
-use crate::plan::{Action, Planned, PlannedDay, Range};
+use crate::plan::{Action, Planned, PlannedDay};
 use crate::result::RunResult;
 use crate::run::{PlanError, any_rows, newest_file};
 use crate::settlement::columns::SchemaFit;
@@ -30,7 +32,7 @@ pub struct RebuildConfig {
     /// Whose days.
     pub merchants: Merchants,
     /// The days.
-    pub range: Range,
+    pub range: DateRange,
     /// Days in flight.
     pub concurrency: usize,
     /// How days are made again.
@@ -40,7 +42,7 @@ pub struct RebuildConfig {
 /// One merchant's days.
 pub struct RebuildPlan {
     merchant: MerchantName,
-    range: Range,
+    range: DateRange,
     /// The days of which the lake has a file or an answer: why, and what is made again.
     known: BTreeMap<NaiveDate, (Cow<'static, str>, Option<Remade>)>,
     proven: bool,
@@ -204,5 +206,5 @@ pub async fn rebuild(lake: &Lake, config: &RebuildConfig, observer: &dyn Observe
         }
     }
     lake.settle().await;
-    conclude(("rebuild", &config.run_id, &config.dest), reports, ended, &signals, began)
+    conclude((Command::Rebuild, &config.run_id, &config.dest), reports, ended, &signals, began)
 }

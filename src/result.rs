@@ -7,7 +7,9 @@ use chrono::NaiveDate;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use crate::plan::Range;
+use crate::calendar::DateRange;
+use crate::command::Command;
+use crate::exit::ExitCode;
 use crate::settlement::totals::{Sums, sums_json};
 
 /// How a run ended, in a word.
@@ -177,14 +179,14 @@ pub struct MerchantTally {
 /// The whole result.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunResult {
-    /// The command's name.
-    pub command: &'static str,
+    /// The command.
+    pub command: Command,
     /// The run's id (`UUIDv7`).
     pub run_id: String,
     /// How it ended.
     pub status: Status,
     /// The process's exit code.
-    pub exit_code: u8,
+    pub exit_code: ExitCode,
     /// The first pay date.
     pub from: Option<NaiveDate>,
     /// The last pay date.
@@ -216,8 +218,8 @@ pub struct RunResult {
 impl RunResult {
     /// The result of a run that could not begin.
     #[must_use]
-    pub fn not_begun(command: &'static str, range: Option<Range>, dest: Option<&str>, stopped: Stopped, error: String) -> Self {
-        let planned = range.map_or(0, Range::len);
+    pub fn not_begun(command: Command, range: Option<DateRange>, dest: Option<&str>, stopped: Stopped, error: String) -> Self {
+        let planned = range.map_or(0, DateRange::len);
         let dates = Dates { planned, not_attempted: planned, ..Dates::default() };
         let tally = Tally { dates, ..Tally::default() };
         let (exit_code, status) = judge(Some(stopped), &tally, &[]);
@@ -244,35 +246,38 @@ impl RunResult {
 
 /// The exit code and the status: the first line of the contract's table that applies.
 #[must_use]
-pub fn judge(stopped: Option<Stopped>, tally: &Tally, failures: &[Failure]) -> (u8, Status) {
+pub fn judge(stopped: Option<Stopped>, tally: &Tally, failures: &[Failure]) -> (ExitCode, Status) {
     match stopped {
-        Some(Stopped::Settings) => return (2, Status::Failed),
-        Some(Stopped::Interrupt) => return (130, Status::Interrupted),
-        Some(Stopped::Terminate) => return (143, Status::Interrupted),
-        Some(Stopped::Internal) => return (1, Status::Failed),
-        Some(Stopped::Auth) => return (4, Status::Failed),
-        Some(Stopped::Lake) => return (7, Status::Failed),
+        Some(Stopped::Settings) => return (ExitCode::Usage, Status::Failed),
+        Some(Stopped::Interrupt) => return (ExitCode::Interrupted, Status::Interrupted),
+        Some(Stopped::Terminate) => return (ExitCode::Terminated, Status::Interrupted),
+        Some(Stopped::Internal) => return (ExitCode::Internal, Status::Failed),
+        Some(Stopped::Auth) => return (ExitCode::Auth, Status::Failed),
+        Some(Stopped::Lake) => return (ExitCode::Lake, Status::Failed),
         None => {}
     }
     let any = |kinds: &[Kind]| failures.iter().any(|failure| kinds.contains(&failure.kind));
     if any(&[Kind::Internal]) {
-        return (1, Status::Failed);
+        return (ExitCode::Internal, Status::Failed);
     }
     if any(&[Kind::Auth]) {
-        return (4, Status::Failed);
+        return (ExitCode::Auth, Status::Failed);
     }
     let dates = &tally.dates;
     if dates.failed == 0 && dates.not_attempted == 0 {
         // with --bad-rows reject a day is published without the rows that could not be read
-        return if tally.rejected_rows == 0 { (0, Status::Success) } else { (3, Status::Partial) };
+        return if tally.rejected_rows == 0 { (ExitCode::Success, Status::Success) } else { (ExitCode::Partial, Status::Partial) };
     }
     if dates.published + dates.unchanged > 0 {
-        return (3, Status::Partial);
+        return (ExitCode::Partial, Status::Partial);
     }
-    let families: [(u8, &[Kind]); 3] =
-        [(7, &[Kind::Storage]), (5, &[Kind::Contract, Kind::Guard]), (6, &[Kind::Upstream, Kind::RateLimit])];
+    let families: [(ExitCode, &[Kind]); 3] = [
+        (ExitCode::Lake, &[Kind::Storage]),
+        (ExitCode::Refused, &[Kind::Contract, Kind::Guard]),
+        (ExitCode::Upstream, &[Kind::Upstream, Kind::RateLimit]),
+    ];
     let one = families.iter().find(|(_, kinds)| !failures.is_empty() && failures.iter().all(|failure| kinds.contains(&failure.kind)));
-    (one.map_or(3, |(code, _)| *code), Status::Failed)
+    (one.map_or(ExitCode::Partial, |(code, _)| *code), Status::Failed)
 }
 
 /// Writes a file so that a reader sees the old content or the new.
@@ -331,7 +336,7 @@ mod tests {
         ];
         for &(stopped, published, skipped, not_attempted, rejected, kinds, code) in cases {
             let found = judge(stopped, &tally(published, skipped, kinds.len(), not_attempted, rejected), &failures(kinds));
-            assert_eq!(found.0, code, "{stopped:?} {published} {kinds:?}");
+            assert_eq!(found.0.number(), code, "{stopped:?} {published} {kinds:?}");
         }
     }
 }

@@ -8,22 +8,24 @@ use futures::TryStreamExt as _;
 use tokio::sync::watch;
 use tracing::{Instrument as _, Span};
 
-use crate::api::client::Client;
+use crate::calendar::DateRange;
+use crate::command::Command;
+use crate::cookiepay::client::Client;
 use crate::errors::chain;
 use crate::extract::{Extractor, Policy, Work, may_stand_beside, other_schema};
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
 use crate::lake::record::Environment;
 use crate::lake::store::{DayFile, Lake, day_files};
-use crate::plan::{Mode, Plan, Planned, PlannedDay, Range, Stored};
+use crate::plan::{Mode, Plan, Planned, PlannedDay, Stored};
 use crate::result::{RunResult, Stopped};
 use crate::walk::{Ended, Observer, Report, Signal, Walk, conclude, signalled};
 
 /// What a run is to do.
 #[derive(Debug, Clone)]
 pub struct RunConfig {
-    /// The command's name, for the result.
-    pub command: &'static str,
+    /// The command, for the result.
+    pub command: Command,
     /// The run's id (`UUIDv7`).
     pub run_id: String,
     /// The lake's root, for the result.
@@ -136,7 +138,7 @@ impl RunPlan {
     async fn make(lake: Option<&Lake>, days: &[DayKey], Asked { client, merchant }: &Asked, config: &RunConfig) -> Result<Self, PlanError> {
         let first = || days.iter().find(|key| key.merchant == *merchant).map(|key| key.pay_date);
         let from = config.from.or_else(first).ok_or_else(|| PlanError::Since(merchant.api_id()))?;
-        let range = Range { from, to: config.to.max(from) };
+        let range = DateRange { from, to: config.to.max(from) };
         let (mut wanted, mut unread, mut stored) = (Vec::new(), Vec::new(), BTreeMap::new());
         for key in days.iter().filter(|key| key.merchant == *merchant) {
             if range.contains(key.pay_date) && config.mode.reads_records() {
@@ -263,7 +265,7 @@ pub async fn run(
             }
         }
         unplanned => {
-            let range = config.from.map(|from| Range { from, to: config.to.max(from) });
+            let range = config.from.map(|from| DateRange { from, to: config.to.max(from) });
             reports.extend(asked.iter().map(|asked| Report::not_attempted(asked.client.api_id(), range)));
             if let Some(Err(error)) = unplanned {
                 ended = error.ended(&config.dest);

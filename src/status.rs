@@ -8,11 +8,12 @@ use futures::TryStreamExt as _;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
+use crate::calendar::DateRange;
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName, Merchants, is_damaged};
 use crate::lake::record::{DayRecord, State};
 use crate::lake::store::{Lake, day_files};
-use crate::plan::{Range, SettleWindow};
+use crate::plan::SettleWindow;
 
 /// What a day is, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -87,7 +88,7 @@ pub struct Status {
 pub struct MerchantStatus {
     /// The API id.
     pub merchant_id: String,
-    range: Range,
+    range: DateRange,
     /// Those of which the lake holds anything; of a range of centuries that may be few.
     known: BTreeMap<NaiveDate, StatusDay>,
 }
@@ -115,7 +116,7 @@ pub struct Scope {
 
 impl Scope {
     /// Each merchant's files in scope, and the range in which a day without one is missing.
-    pub(crate) fn of(&self, days: impl IntoIterator<Item = DayKey>) -> Vec<(MerchantName, Option<Range>, BTreeSet<NaiveDate>)> {
+    pub(crate) fn of(&self, days: impl IntoIterator<Item = DayKey>) -> Vec<(MerchantName, Option<DateRange>, BTreeSet<NaiveDate>)> {
         let mut by_merchant: BTreeMap<MerchantName, BTreeSet<NaiveDate>> = BTreeMap::new();
         by_merchant.extend(self.merchants.named().iter().map(|merchant| (merchant.clone(), BTreeSet::new())));
         for DayKey { pay_date, merchant } in days {
@@ -125,7 +126,7 @@ impl Scope {
         }
         let scoped = by_merchant.into_iter().map(|(merchant, mut dates)| {
             let range = self.from.or(dates.first().copied()).zip(self.to.or(dates.last().copied()));
-            let range = range.map(|(from, to)| Range { from, to }).filter(|range| range.from <= range.to);
+            let range = range.map(|(from, to)| DateRange { from, to }).filter(|range| range.from <= range.to);
             dates.retain(|date| range.is_some_and(|range| range.contains(*date)));
             (merchant, range, dates)
         });

@@ -7,11 +7,11 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use serde::Serialize;
 
+use crate::calendar::DateRange;
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName, is_damaged};
 use crate::lake::record::Environment;
 use crate::lake::store::Lake;
-use crate::plan::Range;
 use crate::status::Scope;
 
 /// Something that is not as it should be.
@@ -37,7 +37,7 @@ pub struct Verified {
 #[derive(Debug, Clone)]
 struct MerchantVerified {
     merchant: MerchantName,
-    range: Option<Range>,
+    range: Option<DateRange>,
     /// The days of the range that have a file.
     present: BTreeSet<NaiveDate>,
     /// What is wrong with files.
@@ -49,14 +49,14 @@ impl Verified {
     pub fn differences(&self) -> impl Iterator<Item = Difference> + '_ {
         self.merchants
             .iter()
-            .flat_map(|merchant| merchant.range.into_iter().flat_map(Range::days).flat_map(|pay_date| merchant.of_day(pay_date)))
+            .flat_map(|merchant| merchant.range.into_iter().flat_map(DateRange::days).flat_map(|pay_date| merchant.of_day(pay_date)))
     }
 
     /// How many there are.
     #[must_use]
     pub fn different(&self) -> u64 {
         let of_merchant = |merchant: &MerchantVerified| {
-            let missing = merchant.range.map_or(0, Range::len) - merchant.present.len() as u64;
+            let missing = merchant.range.map_or(0, DateRange::len) - merchant.present.len() as u64;
             missing + merchant.found.values().map(|found| found.len() as u64).sum::<u64>()
         };
         self.merchants.iter().map(of_merchant).sum()

@@ -8,8 +8,9 @@ use chrono::NaiveDate;
 use futures::StreamExt as _;
 use tokio::sync::watch;
 
+use crate::calendar::DateRange;
+use crate::command::Command;
 use crate::extract::{DayError, Landed, Unproven, Work};
-use crate::plan::Range;
 use crate::result::{Dates, Failure, Kind, MerchantTally, Restated, RunResult, Stopped, Tally, judge};
 
 /// Days in a row that fail for the same outside reason before a run stops asking.
@@ -57,7 +58,7 @@ pub(crate) struct Ended {
 
 /// Makes the result of what each merchant's days came to.
 pub(crate) fn conclude(
-    (command, run_id, dest): (&'static str, &str, &str),
+    (command, run_id, dest): (Command, &str, &str),
     reports: Vec<Report>,
     ended: Ended,
     signals: &watch::Receiver<Option<Signal>>,
@@ -282,7 +283,7 @@ impl Breaker {
 pub(crate) struct Report {
     merchant_id: String,
     /// The days planned.
-    pub(crate) range: Option<Range>,
+    pub(crate) range: Option<DateRange>,
     tally: Tally,
     failures: Vec<Failure>,
     restated: Vec<Restated>,
@@ -292,8 +293,8 @@ pub(crate) struct Report {
 
 impl Report {
     /// Of the range's days, so many are to be done.
-    pub(crate) fn new(merchant_id: &str, range: Option<Range>, to_do: u64) -> Self {
-        let planned = range.map_or(0, Range::len);
+    pub(crate) fn new(merchant_id: &str, range: Option<DateRange>, to_do: u64) -> Self {
+        let planned = range.map_or(0, DateRange::len);
         let dates = Dates { planned, skipped: planned - to_do, ..Dates::default() };
         let tally = Tally { dates, ..Tally::default() };
         Self { merchant_id: merchant_id.to_owned(), range, tally, failures: Vec::new(), restated: Vec::new(), done: 0 }
@@ -305,8 +306,8 @@ impl Report {
     }
 
     /// The report of a merchant whose plan could not be made.
-    pub(crate) fn not_attempted(merchant_id: &str, range: Option<Range>) -> Self {
-        let mut report = Self::new(merchant_id, range, range.map_or(0, Range::len));
+    pub(crate) fn not_attempted(merchant_id: &str, range: Option<DateRange>) -> Self {
+        let mut report = Self::new(merchant_id, range, range.map_or(0, DateRange::len));
         report.leave_the_rest();
         report
     }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
-use cookiepay_etl::api::client::{Client, ClientConfig, Credentials};
-use cookiepay_etl::api::throttle::Throttle;
+use cookiepay_etl::cookiepay::client::{Client, ClientConfig, Credentials};
+use cookiepay_etl::cookiepay::throttle::Throttle;
 use cookiepay_etl::extract::{BadRows, Policy, Reading};
 use cookiepay_etl::lake::destination::Destination;
 use cookiepay_etl::lake::layout::MerchantName;
@@ -64,7 +64,7 @@ async fn sync(simulator: &Simulator, lake: &Path, since: NaiveDate, today: Naive
     let dest = Destination::parse(lake.to_str().unwrap()).unwrap();
     let lake = Lake::open(&dest, false).unwrap().unwrap();
     let config = RunConfig {
-        command: "sync",
+        command: cookiepay_etl::command::Command::Sync,
         run_id: uuid::Uuid::now_v7().to_string(),
         dest: dest.to_string(),
         from: Some(since),
@@ -115,7 +115,7 @@ async fn a_quarter_followed_day_by_day_is_always_what_the_api_has() {
     for today in since.iter_days().take(91) {
         let simulator = simulator(seed, today).await;
         let result = sync(&simulator, lake.path(), since, today).await;
-        assert_eq!(result.exit_code, 0, "{today}: {result:?}");
+        assert_eq!(result.exit_code.number(), 0, "{today}: {result:?}");
         reported.extend(result.restated.iter().map(|day| day.pay_date));
         // older days no longer change; they are all looked at on the last day
         let from = if today == last { since } else { since.max(today - Days::new(24)) };
@@ -123,7 +123,7 @@ async fn a_quarter_followed_day_by_day_is_always_what_the_api_has() {
             assert_eq!(landed(lake.path(), day), served(&http, &simulator, day).await, "{day}, as of {today}");
         }
         let again = sync(&simulator, lake.path(), since, today).await;
-        assert_eq!((again.exit_code, again.tally.dates.published), (0, 0), "{today}: {again:?}");
+        assert_eq!((again.exit_code.number(), again.tally.dates.published), (0, 0), "{today}: {again:?}");
         simulator.stop().await;
     }
     let history = files(lake.path());

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::{BufReader, Cursor};
 
-use cookiepay_etl::api::decode::{Charset, TextReader};
-use cookiepay_etl::api::envelope::{self, ReadError};
-use cookiepay_etl::api::wire::Field;
+use cookiepay_etl::cookiepay::decode::{Charset, TextReader};
+use cookiepay_etl::cookiepay::envelope;
+use cookiepay_etl::cookiepay::error::ReadError;
+use cookiepay_etl::cookiepay::wire::Field;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 

@@ -1,6 +1,7 @@
 //! Day records: what is read of a file's metadata writes back as itself, and decides without panicking.
 
-use cookiepay_etl::lake::record::{Closing, DayRecord, seoul_date};
+use cookiepay_etl::calendar::seoul_date;
+use cookiepay_etl::lake::record::{Closing, DayRecord};
 
 pub(crate) fn check(bytes: &[u8]) {
     let Ok(record) = serde_json::from_slice::<DayRecord>(bytes) else { return };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use cookiepay_etl::api::retry::retry_after;
+use cookiepay_etl::cookiepay::retry::retry_after;
 
 pub(crate) fn check(text: &str) {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);

@@ -1,20 +1,20 @@
 //! The settings file: TOML or an error that names a line of it, and checks that hold whatever is set.
 
-use cookiepay_etl::config::{self, ConfigError, RawSettings};
+use cookiepay_etl::settings::{self, RawSettings, SettingsError};
 
 pub(crate) fn check(text: &str) {
     match RawSettings::from_toml(text, "etl.toml") {
         Ok(raw) => {
-            if let Ok(days) = config::concurrency(&raw) {
+            if let Ok(days) = settings::concurrency(&raw) {
                 assert!((1..=256).contains(&days));
             }
-            if let Ok(bytes) = config::max_answer_bytes(&raw) {
+            if let Ok(bytes) = settings::max_answer_bytes(&raw) {
                 assert!(bytes >= 1 << 20);
             }
-            assert!(raw.empty_codes.is_none() || config::empty_codes(&raw) == *raw.empty_codes.as_ref().unwrap());
-            let _ = (config::destination(&raw), config::merchants_of(&raw));
+            assert!(raw.empty_codes.is_none() || settings::empty_codes(&raw) == *raw.empty_codes.as_ref().unwrap());
+            let _ = (settings::destination(&raw), settings::merchants_of(&raw));
         }
-        Err(ConfigError::Toml { line, reason, .. }) => {
+        Err(SettingsError::Toml { line, reason, .. }) => {
             assert!((1..=1 + text.matches('\n').count()).contains(&line), "line {line}");
             assert!(!reason.is_empty());
         }

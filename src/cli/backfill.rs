@@ -2,8 +2,10 @@
 
 use clap::Args;
 
-use crate::config::{self, ConfigError};
+use crate::command::Command;
+use crate::exit::ExitCode;
 use crate::plan::{Mode, Refetch};
+use crate::settings::{self, SettingsError};
 
 use super::fetch::{FetchArgs, Wanted};
 use super::options::{ApiArgs, GlobalArgs};
@@ -28,13 +30,13 @@ impl BackfillArgs {
         &mut self.fetch.api
     }
 
-    pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
+    pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
         let wanted = self.wanted();
-        self.fetch.run("backfill", wanted, global).await
+        self.fetch.run(Command::Backfill, wanted, global).await
     }
 
-    fn wanted(&self) -> Result<Wanted, ConfigError> {
-        let range = config::range(&self.from, &self.to)?;
+    fn wanted(&self) -> Result<Wanted, SettingsError> {
+        let range = settings::range(&self.from, &self.to)?;
         Ok(Wanted { from: Some(range.from), to: range.to, mode: self.refetch.map(Mode::Backfill) })
     }
 }

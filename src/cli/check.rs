@@ -6,14 +6,16 @@ use clap::Args;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::api::error::{ApiError, Fault};
-use crate::config::{self, ApiSettings, RawSettings};
+use crate::calendar::seoul_date;
+use crate::command::Command;
+use crate::cookiepay::error::{ApiError, Fault};
 use crate::errors::chain;
+use crate::exit::ExitCode;
 use crate::extract::lookup;
-use crate::lake::record::seoul_date;
 use crate::lake::store::Lake;
 use crate::result::Kind;
 use crate::run::Asked;
+use crate::settings::{self, ApiSettings, RawSettings};
 
 use super::options::{ApiArgs, GlobalArgs, LakeArgs, OutputArgs, OutputFormat};
 use super::output;
@@ -34,14 +36,14 @@ pub(super) struct CheckArgs {
 
 struct Checked {
     name: &'static str,
-    outcome: Result<String, (u8, String)>,
+    outcome: Result<String, (ExitCode, String)>,
 }
 
 impl CheckArgs {
-    pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
+    pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
         let mut checked = Vec::new();
         self.check(global, &mut checked).await;
-        let code = checked.iter().find_map(|check| check.outcome.as_ref().err().map(|(code, _)| *code)).unwrap_or(0);
+        let code = checked.iter().find_map(|check| check.outcome.as_ref().err().map(|(code, _)| *code)).unwrap_or(ExitCode::Success);
         match self.output.format() {
             OutputFormat::Text => {
                 for Checked { name, outcome } in &checked {
@@ -62,8 +64,8 @@ impl CheckArgs {
                         json!({ "name": name, "ok": ok, "detail": detail })
                     })
                     .collect();
-                let status = if code == 0 { "success" } else { "failed" };
-                output::line(json!({ "command": "check", "status": status, "exit_code": code, "checks": checks }));
+                let status = if code == ExitCode::Success { "success" } else { "failed" };
+                output::line(json!({ "command": Command::Check, "status": status, "exit_code": code, "checks": checks }));
             }
         }
         code
@@ -74,16 +76,16 @@ impl CheckArgs {
         let flags = RawSettings { dest: self.lake.dest.clone(), ..self.api.settings() };
         let settings = global.settings(flags).and_then(|raw| {
             let yesterday = seoul_date(Utc::now()) - Days::new(1);
-            let date = self.date.as_deref().map_or(Ok(yesterday), |date| config::pay_date("--date", date))?;
-            Ok((ApiSettings::new(&raw, &self.api.simulator)?, config::destination(&raw)?, date))
+            let date = self.date.as_deref().map_or(Ok(yesterday), |date| settings::pay_date("--date", date))?;
+            Ok((ApiSettings::new(&raw, &self.api.simulator)?, settings::destination(&raw)?, date))
         });
         let (api, dest, date) = match settings {
             Ok(settings) => settings,
-            Err(error) => return note("settings", Err((2, chain(&error)))),
+            Err(error) => return note("settings", Err((ExitCode::Usage, chain(&error)))),
         };
         let session = match Session::open(api).await {
             Ok(session) => session,
-            Err(message) => return note("settings", Err((1, message))),
+            Err(message) => return note("settings", Err((ExitCode::Internal, message))),
         };
         let ids: Vec<&str> = session.asked.iter().map(|asked| asked.client.api_id()).collect();
         note("settings", Ok(format!("merchant {} at {}, lake at {dest}", ids.join(", "), session.source_url)));
@@ -113,27 +115,27 @@ impl CheckArgs {
             "lake",
             match probed {
                 Ok(()) => Ok(format!("wrote, read and removed an object in {dest}")),
-                Err(error) => Err((7, error.at(&dest.to_string()))),
+                Err(error) => Err((ExitCode::Lake, error.at(&dest.to_string()))),
             },
         );
     }
 }
 
 /// The exit code of a command that makes one call.
-pub(super) fn exit_code(kind: Kind) -> u8 {
+pub(super) fn exit_code(kind: Kind) -> ExitCode {
     match kind {
-        Kind::Auth => 4,
-        Kind::Contract | Kind::Guard => 5,
-        Kind::Upstream | Kind::RateLimit => 6,
-        Kind::Storage => 7,
-        Kind::Internal => 1,
+        Kind::Auth => ExitCode::Auth,
+        Kind::Contract | Kind::Guard => ExitCode::Refused,
+        Kind::Upstream | Kind::RateLimit => ExitCode::Upstream,
+        Kind::Storage => ExitCode::Lake,
+        Kind::Internal => ExitCode::Internal,
     }
 }
 
-fn api_exit_code(error: &ApiError) -> u8 {
+fn api_exit_code(error: &ApiError) -> ExitCode {
     match error.fault() {
-        Fault::Auth => 4,
-        Fault::Contract => 5,
-        Fault::Upstream | Fault::RateLimit => 6,
+        Fault::Auth => ExitCode::Auth,
+        Fault::Contract => ExitCode::Refused,
+        Fault::Upstream | Fault::RateLimit => ExitCode::Upstream,
     }
 }

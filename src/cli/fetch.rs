@@ -4,15 +4,18 @@ use chrono::NaiveDate;
 use clap::Args;
 use uuid::Uuid;
 
-use crate::config::{self, ApiSettings, ConfigError, RawSettings};
+use crate::calendar::DateRange;
+use crate::command::Command;
 use crate::errors::chain;
+use crate::exit::ExitCode;
 use crate::extract::{Policy, Reading};
 use crate::lake::destination::Destination;
 use crate::lake::store::Lake;
-use crate::plan::{Mode, Range};
-use crate::reporting::Reporting;
+use crate::plan::Mode;
 use crate::result::Stopped;
 use crate::run::{self, RunConfig};
+use crate::settings::{self, ApiSettings, RawSettings, SettingsError};
+use crate::telemetry::Reporting;
 
 use super::options::{ApiArgs, GlobalArgs, LakeArgs, OutputArgs, ReportingArgs, RunArgs};
 use super::output::{self, Outcome};
@@ -50,7 +53,7 @@ pub(super) struct Wanted {
 
 impl FetchArgs {
     /// Runs `command` for the days wanted, and reports them where they cannot be told.
-    pub(super) async fn run(&self, command: &'static str, wanted: Result<Wanted, ConfigError>, global: &GlobalArgs) -> u8 {
+    pub(super) async fn run(&self, command: Command, wanted: Result<Wanted, SettingsError>, global: &GlobalArgs) -> ExitCode {
         let mut reporting = Reporting::default();
         let outcome = self.outcome(command, wanted, global, &mut reporting).await;
         outcome.told(&self.output, reporting).await
@@ -58,12 +61,12 @@ impl FetchArgs {
 
     async fn outcome(
         &self,
-        command: &'static str,
-        wanted: Result<Wanted, ConfigError>,
+        command: Command,
+        wanted: Result<Wanted, SettingsError>,
         global: &GlobalArgs,
         reporting: &mut Reporting,
     ) -> Outcome {
-        let range = wanted.as_ref().ok().and_then(|wanted| wanted.from.map(|from| Range { from, to: wanted.to }));
+        let range = wanted.as_ref().ok().and_then(|wanted| wanted.from.map(|from| DateRange { from, to: wanted.to }));
         let settings = self.settings(global, reporting).and_then(|settings| Ok((wanted?, settings)));
         let (Wanted { from, to, mode }, Settings { raw, api, dest, concurrency }) = match settings {
             Ok(settings) => settings,
@@ -110,7 +113,7 @@ impl FetchArgs {
         Outcome::Ended(Box::new(result))
     }
 
-    fn settings(&self, global: &GlobalArgs, reporting: &mut Reporting) -> Result<Settings, ConfigError> {
+    fn settings(&self, global: &GlobalArgs, reporting: &mut Reporting) -> Result<Settings, SettingsError> {
         self.output.check()?;
         let flags =
             RawSettings { dest: self.lake.dest.clone(), keep_raw: self.keep_raw.then_some(true), ..self.run.over(self.api.settings()) };
@@ -119,9 +122,9 @@ impl FetchArgs {
             // first, so that what is wrong with the others is told, too
             *reporting = Reporting::new(&raw)?;
         }
-        let dest = config::destination(&raw)?;
+        let dest = settings::destination(&raw)?;
         let api = ApiSettings::new(&raw, &self.api.simulator)?;
-        let concurrency = config::concurrency(&raw)?;
+        let concurrency = settings::concurrency(&raw)?;
         Ok(Settings { raw, api, dest, concurrency })
     }
 }

@@ -5,10 +5,11 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde_json::{Map, Value as Json};
 
-use crate::config::{self, ApiSettings, ConfigError};
 use crate::errors::chain;
+use crate::exit::ExitCode;
 use crate::extract::lookup;
 use crate::run::Asked;
+use crate::settings::{self, ApiSettings, SettingsError};
 use crate::settlement::cells::cell;
 use crate::settlement::columns::{COLUMNS, Kind};
 
@@ -47,30 +48,30 @@ const SHOWN: [&str; 9] =
     ["transaction_id", "order_no", "payment_status", "pay_type", "auth_amount", "fee", "vat", "payment_amount", "payoff_status"];
 
 impl LookupArgs {
-    pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
+    pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
         use std::io::IsTerminal as _;
         let settings = global.settings(self.api.settings()).and_then(|raw| {
             let api = ApiSettings::new(&raw, &self.api.simulator)?;
             if api.merchants.len() > 1 {
-                return Err(ConfigError::Setting("lookup asks for one merchant: name it with --merchant".into()));
+                return Err(SettingsError::Setting("lookup asks for one merchant: name it with --merchant".into()));
             }
-            Ok((config::pay_date("--date", &self.date)?, api))
+            Ok((settings::pay_date("--date", &self.date)?, api))
         });
         let (date, api) = match settings {
             Ok(settings) => settings,
             Err(error) => {
                 tracing::error!("{}", chain(&error));
-                return 2;
+                return ExitCode::Usage;
             }
         };
         let session = match Session::open(api).await {
             Ok(session) => session,
             Err(message) => {
                 tracing::error!("{message}");
-                return 1;
+                return ExitCode::Internal;
             }
         };
-        let Some(Asked { client, .. }) = session.asked.first() else { return 1 };
+        let Some(Asked { client, .. }) = session.asked.first() else { return ExitCode::Internal };
         let batches = match lookup(client, date, self.tid.as_deref(), &session.empty_codes).await {
             Ok(batches) => batches,
             Err(error) => {
@@ -87,7 +88,7 @@ impl LookupArgs {
             RowFormat::Json => print_json(rows),
             RowFormat::Csv => print_csv(rows),
         }
-        0
+        ExitCode::Success
     }
 }
 

@@ -3,6 +3,7 @@
 mod backfill;
 mod check;
 mod fetch;
+mod logging;
 mod lookup;
 mod options;
 mod output;
@@ -14,14 +15,14 @@ mod session;
 mod simulate;
 mod status;
 mod sync;
-mod telemetry;
 mod verify;
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
+
+use crate::exit::ExitCode;
 
 use options::GlobalArgs;
 
@@ -95,7 +96,7 @@ impl Command {
 
 /// Parses the command line, runs its command and gives the exit code.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> std::process::ExitCode {
     let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (mut cli, matches) = match parsed {
         Ok(parsed) => parsed,
@@ -104,13 +105,13 @@ pub fn main() -> ExitCode {
     if let (Some((_, given)), Some(api)) = (matches.subcommand(), cli.command.api()) {
         api.settle_root(given);
     }
-    telemetry::start(&cli.global);
+    logging::start(&cli.global);
     leave_no_core();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "cannot start");
-            return ExitCode::from(1);
+            return ExitCode::Internal.into();
         }
     };
     let code = runtime.block_on(async {
@@ -126,14 +127,14 @@ pub fn main() -> ExitCode {
             Command::Simulate(args) => args.run().await,
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Cli::command(), "cookiepay-etl", &mut std::io::stdout());
-                0
+                ExitCode::Success
             }
             Command::Man { folder } => man(&folder),
         }
     });
     // a thread may still read a body that a signal cut off; it holds nothing that matters
     runtime.shutdown_background();
-    ExitCode::from(code)
+    code.into()
 }
 
 /// Keeps a crash from writing the key to disk with the rest of the memory.
@@ -145,12 +146,12 @@ fn leave_no_core() {
     }
 }
 
-fn man(folder: &Path) -> u8 {
+fn man(folder: &Path) -> ExitCode {
     match clap_mangen::generate_to(Cli::command(), folder) {
-        Ok(()) => 0,
+        Ok(()) => ExitCode::Success,
         Err(error) => {
             tracing::error!("cannot write manual pages to {}: {error}", folder.display());
-            2
+            ExitCode::Usage
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Flags that several commands share. Types only; [`crate::config`] checks what they say.
+//! Flags that several commands share. Types only; [`crate::settings`] checks what they say.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, ValueEnum};
 
-use crate::config::{ConfigError, Env, RawSettings, is_writable_file, names};
 use crate::extract::BadRows;
+use crate::settings::{Env, RawSettings, SettingsError, is_writable_file, names};
 use crate::simulator::SimulatorArgs;
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -36,7 +36,7 @@ pub(super) struct GlobalArgs {
 
 impl GlobalArgs {
     /// The settings that a command's flags give, and where they say nothing those of the file.
-    pub(super) fn settings(&self, flags: RawSettings) -> Result<RawSettings, ConfigError> {
+    pub(super) fn settings(&self, flags: RawSettings) -> Result<RawSettings, SettingsError> {
         RawSettings { only: self.merchant.clone(), ..flags }.over_file(self.config.as_deref())
     }
 }
@@ -186,7 +186,7 @@ impl ReportingArgs {
 
 impl OutputArgs {
     /// Refuses a result file that could not be written, before the run rather than after it.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
         self.result_file.as_deref().map_or(Ok(()), |path| is_writable_file("--result-file", path))
     }
 

@@ -3,7 +3,6 @@
 use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -12,11 +11,14 @@ use comfy_table::{CellAlignment, Table};
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
-use crate::plan::{Action, Planned, Range};
-use crate::reporting::Reporting;
+use crate::calendar::DateRange;
+use crate::command::Command;
+use crate::exit::ExitCode;
+use crate::plan::{Action, Planned};
 use crate::result::{RunResult, Status, Stopped, write_file};
 use crate::settlement::columns::amounts;
 use crate::settlement::values::format_decimal;
+use crate::telemetry::Reporting;
 
 use super::options::{OutputArgs, OutputFormat};
 
@@ -50,32 +52,32 @@ pub(super) enum Outcome {
     /// It ran, or could not begin.
     Ended(Box<RunResult>),
     /// Its plan was printed, and this is its exit code.
-    Planned(u8),
+    Planned(ExitCode),
 }
 
 impl Outcome {
     /// Tells it, and gives the exit code.
-    pub(super) async fn told(self, output: &OutputArgs, reporting: Reporting) -> u8 {
+    pub(super) async fn told(self, output: &OutputArgs, reporting: Reporting) -> ExitCode {
         match self {
             Self::Ended(ended) => result(*ended, output, reporting).await,
             Self::Planned(exit_code) => exit_code,
         }
     }
 
-    pub(super) fn not_begun(command: &'static str, range: Option<Range>, dest: Option<&str>, stopped: Stopped, error: String) -> Self {
+    pub(super) fn not_begun(command: Command, range: Option<DateRange>, dest: Option<&str>, stopped: Stopped, error: String) -> Self {
         Self::Ended(Box::new(RunResult::not_begun(command, range, dest, stopped, error)))
     }
 }
 
 /// Writes the result to the file asked for, tells it to whom it may concern, prints it, and gives the
 /// exit code.
-async fn result(mut result: RunResult, output: &OutputArgs, reporting: Reporting) -> u8 {
+async fn result(mut result: RunResult, output: &OutputArgs, reporting: Reporting) -> ExitCode {
     if let Some(error) = &result.error {
         tracing::error!("{error}");
     }
-    if !save(output, &result) && result.exit_code == 0 {
+    if !save(output, &result) && result.exit_code == ExitCode::Success {
         // a scheduler that waits for the file must not be told that all is well
-        result.exit_code = 1;
+        result.exit_code = ExitCode::Internal;
         result.status = Status::Failed;
         result.error = Some("the result could not be written to --result-file; the lake is as the rest of it says".into());
     }
@@ -90,10 +92,10 @@ async fn result(mut result: RunResult, output: &OutputArgs, reporting: Reporting
 /// What a run would do.
 #[derive(Serialize)]
 struct PlanReport<'a, Days> {
-    command: &'a str,
+    command: Command,
     dry_run: bool,
     status: Status,
-    exit_code: u8,
+    exit_code: ExitCode,
     from: Option<NaiveDate>,
     to: Option<NaiveDate>,
     dest: &'a str,
@@ -110,17 +112,17 @@ fn word(action: Action) -> &'static str {
 }
 
 /// Prints what would be done for each merchant's days, and gives the exit code.
-pub(super) fn plan((command, dest): (&str, &str), plans: &[impl Planned], output: &OutputArgs) -> u8 {
-    let (mut planned, mut skipped, mut ends) = (0u64, 0u64, None::<Range>);
+pub(super) fn plan((command, dest): (Command, &str), plans: &[impl Planned], output: &OutputArgs) -> ExitCode {
+    let (mut planned, mut skipped, mut ends) = (0u64, 0u64, None::<DateRange>);
     for day in plans.iter().flat_map(Planned::days) {
         planned += 1;
         skipped += u64::from(day.action == Action::Skip);
-        let Range { from, to } = ends.unwrap_or(Range { from: day.pay_date, to: day.pay_date });
-        ends = Some(Range { from: from.min(day.pay_date), to: to.max(day.pay_date) });
+        let DateRange { from, to } = ends.unwrap_or(DateRange { from: day.pay_date, to: day.pay_date });
+        ends = Some(DateRange { from: from.min(day.pay_date), to: to.max(day.pay_date) });
     }
     let done = planned - skipped;
     let mut dates = json!({ "planned": planned, "skip": skipped });
-    dates[if command == "rebuild" { "rebuild" } else { "fetch" }] = done.into();
+    dates[if command == Command::Rebuild { "rebuild" } else { "fetch" }] = done.into();
     let (from, to) = (ends.map(|range| range.from), ends.map(|range| range.to));
     let days = Each(|| {
         plans.iter().flat_map(|plan| {
@@ -130,7 +132,7 @@ pub(super) fn plan((command, dest): (&str, &str), plans: &[impl Planned], output
             })
         })
     });
-    let result = PlanReport { command, dry_run: true, status: Status::Success, exit_code: 0, from, to, dest, dates, days };
+    let result = PlanReport { command, dry_run: true, status: Status::Success, exit_code: ExitCode::Success, from, to, dest, dates, days };
     let saved = save(output, &result);
     match output.format() {
         OutputFormat::Json => json_line(&result),
@@ -141,11 +143,11 @@ pub(super) fn plan((command, dest): (&str, &str), plans: &[impl Planned], output
                     line(format_args!("{whose}{} {:7} {}", day.pay_date, word(day.action), day.reason));
                 }
             }
-            let doing = if command == "rebuild" { "made again" } else { "asked for" };
+            let doing = if command == Command::Rebuild { "made again" } else { "asked for" };
             line(format_args!("{done} of {planned} days would be {doing}"));
         }
     }
-    u8::from(!saved)
+    if saved { ExitCode::Success } else { ExitCode::Internal }
 }
 
 /// Writes a result to the file asked for; whether it could.
@@ -162,12 +164,14 @@ fn save_to(path: &Path, result: &impl Serialize) -> bool {
 }
 
 /// Reports a command line that cannot be read; where a run was meant, with its result as well.
-pub(super) fn usage(error: &clap::Error) -> ExitCode {
+pub(super) fn usage(error: &clap::Error) -> std::process::ExitCode {
     // to stderr, or for --help and --version to stdout
     let _ = error.print();
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
     let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let run = ["backfill", "sync", "rebuild"].into_iter().find(|name| arguments.iter().any(|argument| argument == name));
+    let run = [Command::Backfill, Command::Sync, Command::Rebuild]
+        .into_iter()
+        .find(|command| arguments.iter().any(|argument| argument == command.name()));
     if let Some(command) = run.filter(|_| code == 2) {
         let told = error.to_string();
         // the first paragraph; what clap lists is on lines of its own
@@ -179,7 +183,7 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
         }
         json_line(&result);
     }
-    ExitCode::from(code)
+    std::process::ExitCode::from(code)
 }
 
 /// `--result-file` of a command line that does not parse.

@@ -3,15 +3,17 @@
 use clap::Args;
 use uuid::Uuid;
 
-use crate::config::{self, ConfigError, RawSettings};
+use crate::calendar::DateRange;
+use crate::command::Command;
 use crate::errors::chain;
+use crate::exit::ExitCode;
 use crate::extract::{Reading, RebuildPolicy};
 use crate::lake::destination::Destination;
 use crate::lake::store::Lake;
-use crate::plan::Range;
 use crate::rebuild::{RebuildConfig, plan, rebuild};
-use crate::reporting::Reporting;
 use crate::result::Stopped;
+use crate::settings::{self, RawSettings, SettingsError};
+use crate::telemetry::Reporting;
 
 use super::options::{AnswerArgs, GlobalArgs, LakeArgs, OutputArgs, ReportingArgs, RunArgs};
 use super::output::{self, Outcome};
@@ -27,7 +29,7 @@ pub(super) struct RebuildArgs {
     #[arg(long, value_name = "DATE")]
     to: String,
     /// Only the merchant with this API id [default: every merchant in the lake]
-    #[arg(long, env = config::names::API_ID, value_name = "ID", hide_env_values = true)]
+    #[arg(long, env = settings::names::API_ID, value_name = "ID", hide_env_values = true)]
     api_id: Option<String>,
     #[command(flatten)]
     lake: LakeArgs,
@@ -45,38 +47,45 @@ pub(super) struct RebuildArgs {
 }
 
 impl RebuildArgs {
-    pub(super) async fn run(&self, global: &GlobalArgs) -> u8 {
+    pub(super) async fn run(&self, global: &GlobalArgs) -> ExitCode {
         let mut reporting = Reporting::default();
         let outcome = self.outcome(global, &mut reporting).await;
         outcome.told(&self.output, reporting).await
     }
 
     async fn outcome(&self, global: &GlobalArgs, reporting: &mut Reporting) -> Outcome {
-        let range = config::range(&self.from, &self.to);
+        let range = settings::range(&self.from, &self.to);
         let shown_range = range.as_ref().ok().copied();
         let (config, dest) = match range.and_then(|range| self.config(range, global, reporting)) {
             Ok(settings) => settings,
-            Err(error) => return Outcome::not_begun("rebuild", shown_range, self.lake.dest.as_deref(), Stopped::Settings, chain(&error)),
+            Err(error) => {
+                return Outcome::not_begun(Command::Rebuild, shown_range, self.lake.dest.as_deref(), Stopped::Settings, chain(&error));
+            }
         };
-        let failed = |stopped, message| Outcome::not_begun("rebuild", shown_range, Some(&config.dest), stopped, message);
+        let failed = |stopped, message| Outcome::not_begun(Command::Rebuild, shown_range, Some(&config.dest), stopped, message);
         let lake = match Lake::open_existing(&dest) {
             Ok(lake) => lake,
             Err(error) => return failed(Stopped::Lake, chain(&error)),
         };
         if self.dry_run {
             return match plan(&lake, &config).await {
-                Ok(plans) => Outcome::Planned(output::plan(("rebuild", &config.dest), &plans.merchants, &self.output)),
+                Ok(plans) => Outcome::Planned(output::plan((Command::Rebuild, &config.dest), &plans.merchants, &self.output)),
                 Err(error) => failed(error.stopped(), error.told(&config.dest)),
             };
         }
-        reporting.begins("rebuild", &config.run_id);
+        reporting.begins(Command::Rebuild, &config.run_id);
         let progress = Progress::new(global.quiet);
         let result = rebuild(&lake, &config, &progress, signals()).await;
         Progress::finish();
         Outcome::Ended(Box::new(result))
     }
 
-    fn config(&self, range: Range, global: &GlobalArgs, reporting: &mut Reporting) -> Result<(RebuildConfig, Destination), ConfigError> {
+    fn config(
+        &self,
+        range: DateRange,
+        global: &GlobalArgs,
+        reporting: &mut Reporting,
+    ) -> Result<(RebuildConfig, Destination), SettingsError> {
         self.output.check()?;
         let flags = RawSettings {
             dest: self.lake.dest.clone(),
@@ -87,16 +96,16 @@ impl RebuildArgs {
         if !self.dry_run {
             *reporting = Reporting::new(&raw)?;
         }
-        let dest = config::destination(&raw)?;
+        let dest = settings::destination(&raw)?;
         let config = RebuildConfig {
             run_id: Uuid::now_v7().to_string(),
             dest: dest.to_string(),
-            merchants: config::merchants_of(&raw)?,
+            merchants: settings::merchants_of(&raw)?,
             range,
-            concurrency: config::concurrency(&raw)?,
+            concurrency: settings::concurrency(&raw)?,
             policy: RebuildPolicy {
-                reading: Reading { empty_codes: config::empty_codes(&raw), bad_rows: raw.bad_rows.unwrap_or_default() },
-                max_answer_bytes: config::max_answer_bytes(&raw)?,
+                reading: Reading { empty_codes: settings::empty_codes(&raw), bad_rows: raw.bad_rows.unwrap_or_default() },
+                max_answer_bytes: settings::max_answer_bytes(&raw)?,
                 allow_empty_replacement: raw.allow_empty_replacement.unwrap_or_default(),
             },
         };

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use clap::Args;
 
+use crate::exit::ExitCode;
 use crate::settlement::ddl::{Dialect, schema};
 
 #[derive(Debug, Args)]
@@ -17,7 +18,7 @@ pub(super) struct SchemaArgs {
 }
 
 impl SchemaArgs {
-    pub(super) fn run(&self) -> u8 {
+    pub(super) fn run(&self) -> ExitCode {
         let mut dest = self.dest.clone();
         // Spark takes a relative path from its warehouse, not from where this was typed
         if self.format == Dialect::Spark && !dest.contains("://") {
@@ -25,6 +26,6 @@ impl SchemaArgs {
         }
         // a reader that has gone away is no failure of ours
         let _ = write!(std::io::stdout(), "{}", schema(self.format, &dest));
-        0
+        ExitCode::Success
     }
 }

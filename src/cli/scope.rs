@@ -2,11 +2,12 @@
 
 use clap::Args;
 
-use crate::config::{self, ConfigError, RawSettings};
 use crate::errors::chain;
+use crate::exit::ExitCode;
 use crate::lake::destination::Destination;
 use crate::lake::error::LakeError;
 use crate::lake::store::Lake;
+use crate::settings::{self, RawSettings, SettingsError};
 use crate::status::Scope;
 
 use super::options::{GlobalArgs, LakeArgs};
@@ -21,17 +22,17 @@ pub(super) struct ScopeArgs {
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
     /// Only the merchant with this API id [default: every merchant in the lake]
-    #[arg(long, env = config::names::API_ID, value_name = "ID", hide_env_values = true)]
+    #[arg(long, env = settings::names::API_ID, value_name = "ID", hide_env_values = true)]
     api_id: Option<String>,
 }
 
 impl ScopeArgs {
-    fn scope(&self, raw: &RawSettings) -> Result<Scope, ConfigError> {
-        let day = |flag, text: &Option<String>| text.as_deref().map(|text| config::pay_date(flag, text)).transpose();
+    fn scope(&self, raw: &RawSettings) -> Result<Scope, SettingsError> {
+        let day = |flag, text: &Option<String>| text.as_deref().map(|text| settings::pay_date(flag, text)).transpose();
         if let (Some(from), Some(to)) = (&self.from, &self.to) {
-            config::range(from, to)?;
+            settings::range(from, to)?;
         }
-        Ok(Scope { merchants: config::merchants_of(raw)?, from: day("--from", &self.from)?, to: day("--to", &self.to)? })
+        Ok(Scope { merchants: settings::merchants_of(raw)?, from: day("--from", &self.from)?, to: day("--to", &self.to)? })
     }
 }
 
@@ -41,21 +42,21 @@ pub(super) async fn read_lake<T>(
     scope: &ScopeArgs,
     global: &GlobalArgs,
     read: impl AsyncFnOnce(&Lake, &Scope) -> Result<T, LakeError>,
-) -> Result<T, u8> {
+) -> Result<T, ExitCode> {
     let (dest, scope) = settings(lake, scope, global).map_err(|error| {
         tracing::error!("{}", chain(&error));
-        2
+        ExitCode::Usage
     })?;
     let unusable = |error: LakeError| {
         tracing::error!("{}", error.at(&dest.to_string()));
-        7
+        ExitCode::Lake
     };
     let lake = Lake::open_existing(&dest).map_err(unusable)?;
     read(&lake, &scope).await.map_err(unusable)
 }
 
-fn settings(lake: &LakeArgs, scope: &ScopeArgs, global: &GlobalArgs) -> Result<(Destination, Scope), ConfigError> {
+fn settings(lake: &LakeArgs, scope: &ScopeArgs, global: &GlobalArgs) -> Result<(Destination, Scope), SettingsError> {
     let flags = RawSettings { dest: lake.dest.clone(), api_id: scope.api_id.clone(), ..RawSettings::default() };
     let raw = global.settings(flags)?;
-    Ok((config::destination(&raw)?, scope.scope(&raw)?))
+    Ok((settings::destination(&raw)?, scope.scope(&raw)?))
 }

@@ -6,12 +6,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use reqwest::Url;
 use tokio::sync::watch;
 
-use crate::api::client::Client;
-use crate::api::throttle::Throttle;
-use crate::config::{ApiSettings, Merchant, Root};
+use crate::cookiepay::client::Client;
+use crate::cookiepay::throttle::Throttle;
 use crate::errors::chain;
 use crate::lake::record::Environment;
 use crate::run::Asked;
+use crate::settings::{ApiSettings, Merchant, Root};
 use crate::simulator::Simulator;
 use crate::walk::Signal;
 

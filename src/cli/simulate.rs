@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use clap::Args;
 
+use crate::exit::ExitCode;
 use crate::simulator::{Options, Simulator, SimulatorArgs};
 
 use super::output;
@@ -30,12 +31,12 @@ fn loopback(text: &str) -> Result<IpAddr, String> {
 }
 
 impl SimulateArgs {
-    pub(super) async fn run(self) -> u8 {
+    pub(super) async fn run(self) -> ExitCode {
         let options = match Options::try_from(&self.simulator) {
             Ok(options) => options,
             Err(error) => {
                 tracing::error!("{error}");
-                return 2;
+                return ExitCode::Usage;
             }
         };
         let mut signals = signals();
@@ -43,7 +44,7 @@ impl SimulateArgs {
             Ok(simulator) => simulator,
             Err(error) => {
                 tracing::error!("cannot listen on {}:{}: {error}: choose another --port", self.listen, self.port);
-                return 1;
+                return ExitCode::Internal;
             }
         };
         let (id, key) = simulator.credentials();
@@ -53,6 +54,6 @@ impl SimulateArgs {
         // ends by a signal, which is how a server is meant to end
         let _ = signals.wait_for(Option::is_some).await;
         simulator.stop().await;
-        0
+        ExitCode::Success
     }
 }

@@ -4,7 +4,9 @@ use chrono::{Datelike as _, NaiveDate, Utc};
 use clap::Args;
 use serde::Serialize;
 
-use crate::lake::record::seoul_date;
+use crate::calendar::seoul_date;
+use crate::command::Command;
+use crate::exit::ExitCode;
 use crate::plan::SettleWindow;
 use crate::settlement::totals::parse_sum;
 use crate::settlement::values::format_decimal;
@@ -32,7 +34,7 @@ pub(super) struct StatusArgs {
 }
 
 impl StatusArgs {
-    pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
+    pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
         let window = SettleWindow { today: seoul_date(Utc::now()), days: self.settle_window };
         let status = match read_lake(&self.lake, &self.scope, global, async |lake, scope| status(lake, scope, &window).await).await {
             Ok(status) => status,
@@ -41,19 +43,19 @@ impl StatusArgs {
         match output_format(self.output) {
             OutputFormat::Json => {
                 let days = Each(|| status.merchants.iter().flat_map(MerchantStatus::days));
-                output::json_line(&Report { command: "status", days, counts: status.counts, absent: &status.absent });
+                output::json_line(&Report { command: Command::Status, days, counts: status.counts, absent: &status.absent });
             }
             OutputFormat::Text => print(&status),
         }
         // neither a lake of no days at all is complete, nor one that has none of a merchant
         let complete = status.counts.missing == 0 && status.absent.is_empty() && !status.merchants.is_empty();
-        u8::from(self.require_complete && !complete) * 3
+        if self.require_complete && !complete { ExitCode::Partial } else { ExitCode::Success }
     }
 }
 
 #[derive(Serialize)]
 struct Report<'a, Days> {
-    command: &'static str,
+    command: Command,
     days: Days,
     counts: Counts,
     absent: &'a [String],

@@ -3,9 +3,11 @@
 use chrono::{Days, Utc};
 use clap::Args;
 
-use crate::config::{self, ConfigError};
-use crate::lake::record::seoul_date;
+use crate::calendar::seoul_date;
+use crate::command::Command;
+use crate::exit::ExitCode;
 use crate::plan::{Daily, Mode, SettleWindow};
+use crate::settings::{self, SettingsError};
 
 use super::fetch::{FetchArgs, Wanted};
 use super::options::{ApiArgs, GlobalArgs};
@@ -33,17 +35,17 @@ impl SyncArgs {
         &mut self.fetch.api
     }
 
-    pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
+    pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
         let wanted = self.wanted();
-        self.fetch.run("sync", wanted, global).await
+        self.fetch.run(Command::Sync, wanted, global).await
     }
 
-    fn wanted(&self) -> Result<Wanted, ConfigError> {
+    fn wanted(&self) -> Result<Wanted, SettingsError> {
         let today = seoul_date(Utc::now());
-        let from = self.since.as_deref().map(|since| config::pay_date("--since", since)).transpose()?;
+        let from = self.since.as_deref().map(|since| settings::pay_date("--since", since)).transpose()?;
         let to = today.checked_add_days(Days::new(self.ahead.into())).unwrap_or(today);
         if let Some(since) = from.filter(|since| *since > to) {
-            return Err(ConfigError::Setting(format!("--since {since} is after {to}, the last day that is asked for (--ahead)")));
+            return Err(SettingsError::Setting(format!("--since {since} is after {to}, the last day that is asked for (--ahead)")));
         }
         let daily = Daily { today, lookback_days: self.lookback, settle_window: SettleWindow { today, days: self.settle_window } };
         Ok(Wanted { from, to, mode: Some(Mode::Sync(daily)) })

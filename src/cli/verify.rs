@@ -3,6 +3,8 @@
 use clap::Args;
 use serde::Serialize;
 
+use crate::command::Command;
+use crate::exit::ExitCode;
 use crate::verify::{Difference, verify};
 
 use super::options::{GlobalArgs, LakeArgs, OutputFormat, output_format};
@@ -21,7 +23,7 @@ pub(super) struct VerifyArgs {
 }
 
 impl VerifyArgs {
-    pub(super) async fn run(self, global: &GlobalArgs) -> u8 {
+    pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
         let verified = match read_lake(&self.lake, &self.scope, global, verify).await {
             Ok(verified) => verified,
             Err(code) => return code,
@@ -31,7 +33,7 @@ impl VerifyArgs {
         match output_format(self.output) {
             OutputFormat::Json => {
                 let differences = Each(|| verified.differences());
-                output::json_line(&Report { command: "verify", status, checked, differences });
+                output::json_line(&Report { command: Command::Verify, status, checked, differences });
             }
             OutputFormat::Text => {
                 for Difference { path, what, .. } in verified.differences() {
@@ -40,13 +42,13 @@ impl VerifyArgs {
                 output::line(format_args!("{status}: {checked} files checked, {different} differences"));
             }
         }
-        if different == 0 { 0 } else { 5 }
+        if different == 0 { ExitCode::Success } else { ExitCode::Refused }
     }
 }
 
 #[derive(Serialize)]
 struct Report<Differences> {
-    command: &'static str,
+    command: Command,
     status: &'static str,
     checked: u64,
     differences: Differences,

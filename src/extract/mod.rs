@@ -14,9 +14,9 @@ use chrono::{DateTime, NaiveDate, SubsecRound as _, Utc};
 use futures::future::OptionFuture;
 use tokio::sync::mpsc;
 
-use crate::api::client::{CallError, Cause, Client, PendingAnswer};
-use crate::api::decode::{BodyReader, TextReader};
-use crate::api::error::{ApiError, Fault};
+use crate::cookiepay::client::{CallError, Client, PendingAnswer};
+use crate::cookiepay::decode::{BodyReader, TextReader};
+use crate::cookiepay::error::{ApiError, Fault, ReadError};
 use crate::errors::chain;
 use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName};
@@ -173,7 +173,7 @@ impl<'a> Extractor<'a> {
     }
 
     /// Reads one answer into a staged file and, where answers are kept, into another.
-    async fn read_answer(&self, key: &DayKey, answer: PendingAnswer, attempts: u32) -> Result<ReadDay, Cause<Trouble>> {
+    async fn read_answer(&self, key: &DayKey, answer: PendingAnswer, attempts: u32) -> Result<ReadDay, ReadError<Trouble>> {
         let (body, events) = mpsc::channel(16);
         let Publisher { lake, run_id, .. } = &self.publisher;
         // what the file can hold, so that records and rows agree
@@ -268,12 +268,12 @@ fn day_error(error: CallError<Trouble>) -> DayError {
     not_read(error.cause, error.attempts)
 }
 
-fn not_read(cause: Cause<Trouble>, attempts: u32) -> DayError {
+fn not_read(cause: ReadError<Trouble>, attempts: u32) -> DayError {
     let (kind, message) = match cause {
-        Cause::Receiver(Trouble::Lake(error)) => (Kind::Storage, chain(&error)),
-        Cause::Receiver(Trouble::BadRow(error)) => (Kind::Contract, error.to_string()),
-        Cause::Receiver(Trouble::Internal(message)) => (Kind::Internal, message),
-        Cause::Api(error) => (kind(&error), chain(&error)),
+        ReadError::Receiver(Trouble::Lake(error)) => (Kind::Storage, chain(&error)),
+        ReadError::Receiver(Trouble::BadRow(error)) => (Kind::Contract, error.to_string()),
+        ReadError::Receiver(Trouble::Internal(message)) => (Kind::Internal, message),
+        ReadError::Api(error) => (kind(&error), chain(&error)),
     };
     DayError { kind, message, attempts }
 }

@@ -10,7 +10,8 @@ use object_store::path::Path;
 use parquet::errors::ParquetError;
 use tokio::sync::mpsc;
 
-use crate::api::client::{Cause, Client};
+use crate::cookiepay::client::Client;
+use crate::cookiepay::error::ReadError;
 use crate::errors::chain;
 use crate::lake::error::LakeError;
 use crate::lake::file::{read_end, read_rows};
@@ -70,8 +71,8 @@ impl Publisher<'_> {
     pub(super) async fn stage<T: Send + 'static>(
         &self,
         key: &DayKey,
-        write: impl FnOnce(StagingWriter) -> Result<T, Cause<Trouble>> + Send + 'static,
-    ) -> Result<(Staged, T), Cause<Trouble>> {
+        write: impl FnOnce(StagingWriter) -> Result<T, ReadError<Trouble>> + Send + 'static,
+    ) -> Result<(Staged, T), ReadError<Trouble>> {
         let (chunks, bytes) = mpsc::channel(2);
         let writer = tokio::task::spawn_blocking(move || write(StagingWriter::new(chunks)));
         let (staged, written) = tokio::join!(self.lake.stage(key.settlement(), &self.run_id, bytes), writer);

@@ -13,11 +13,12 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::api::client::{Cause, Client};
-use crate::api::decode::{BodyReader, TextReader};
-use crate::api::envelope::{self, Answer, ReadError};
-use crate::api::error::Redactor;
-use crate::api::json;
+use crate::cookiepay::client::Client;
+use crate::cookiepay::decode::{BodyReader, TextReader};
+use crate::cookiepay::envelope::{self, Answer};
+use crate::cookiepay::error::{ReadError, Redactor};
+
+use crate::cookiepay::json;
 use crate::lake::error::LakeError;
 use crate::lake::raw::{RawHeader, RawWriter};
 use crate::lake::record::{Closing, DayRecord, Environment, Evidence, State};
@@ -53,16 +54,7 @@ pub(super) enum Trouble {
     Internal(String),
 }
 
-impl From<ReadError<Trouble>> for Cause<Trouble> {
-    fn from(error: ReadError<Trouble>) -> Self {
-        match error {
-            ReadError::Api(error) => Self::Api(error),
-            ReadError::Receiver(trouble) => Self::Receiver(trouble),
-        }
-    }
-}
-
-impl From<Trouble> for Cause<Trouble> {
+impl From<Trouble> for ReadError<Trouble> {
     fn from(trouble: Trouble) -> Self {
         Self::Receiver(trouble)
     }
@@ -121,7 +113,7 @@ impl ReadJob {
         text: TextReader,
         evidence: impl FnOnce() -> Result<Option<Evidence>, Trouble>,
         out: StagingWriter,
-    ) -> Result<Encoded, Cause<Trouble>> {
+    ) -> Result<Encoded, ReadError<Trouble>> {
         let mut builder = BatchBuilder::new(self.context.clone());
         let mut rejects = Rejects::default();
         let mut has_extra = false;
@@ -144,7 +136,7 @@ impl ReadJob {
                 }
                 Ok(())
             });
-            let read = read.map_err(Cause::from).and_then(|answer| {
+            let read = read.and_then(|answer| {
                 if !builder.is_empty() {
                     hand_on(&mut builder, rejects.count)?;
                 }
@@ -153,7 +145,7 @@ impl ReadJob {
             drop(batches);
             let written = encoder.join().unwrap_or_else(|_| Err(Trouble::Internal("the encoder panicked".into())));
             // where the encoder failed, the reader only knows that nobody took its rows
-            written.map_err(Cause::from).and_then(|written| Ok((read?, written)))
+            written.map_err(ReadError::from).and_then(|written| Ok((read?, written)))
         })?;
         let Encoder { writer, arrays } = encoder;
         let totals = builder.totals().clone();
@@ -257,7 +249,12 @@ pub async fn lookup(client: &Client, pay_date: NaiveDate, tid: Option<&str>, emp
     read.await.map_err(day_error)
 }
 
-fn collect(text: TextReader, context: DayContext, empty_codes: &[String], secrets: &Redactor) -> Result<Vec<RecordBatch>, Cause<Trouble>> {
+fn collect(
+    text: TextReader,
+    context: DayContext,
+    empty_codes: &[String],
+    secrets: &Redactor,
+) -> Result<Vec<RecordBatch>, ReadError<Trouble>> {
     let mut builder = BatchBuilder::new(context);
     let mut batches = Vec::new();
     let mut bad = None;
@@ -269,8 +266,7 @@ fn collect(text: TextReader, context: DayContext, empty_codes: &[String], secret
             batches.push(take(&mut builder)?);
         }
         Ok(())
-    })
-    .map_err(Cause::from)?;
+    })?;
     if let Some(error) = bad {
         return Err(Trouble::BadRow(error).into());
     }

@@ -12,10 +12,9 @@ use chrono::NaiveDate;
 use object_store::path::Path;
 use parquet::errors::ParquetError;
 
-use crate::api::client::Cause;
-use crate::api::decode::{Charset, TextReader};
-use crate::api::envelope;
-use crate::api::error::Redactor;
+use crate::cookiepay::decode::{Charset, TextReader};
+use crate::cookiepay::envelope;
+use crate::cookiepay::error::{ReadError, Redactor};
 use crate::errors::chain;
 use crate::lake::audit::sealed;
 use crate::lake::error::LakeError;
@@ -220,7 +219,7 @@ impl<'a> Rebuilder<'a> {
             return Err(refused(format!("{at} is gone: run again")));
         };
         let (record, run_id) = (stored.record.clone(), self.publisher.run_id.clone());
-        let carried = self.publisher.stage(key, move |out| carry_over(&at, file, record, run_id, out).map_err(Cause::from));
+        let carried = self.publisher.stage(key, move |out| carry_over(&at, file, record, run_id, out).map_err(ReadError::from));
         let (staged, encoded) = carried.await.map_err(|cause| not_read(cause, 1))?;
         Ok(ReadDay { staged, encoded, raw: None, attempts: 1 })
     }

@@ -5,6 +5,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
+use crate::calendar::seoul_date;
 use crate::settlement::columns::{SCHEMA_VERSION, fingerprint};
 use crate::settlement::totals::parse_sum;
 
@@ -161,14 +162,6 @@ impl Closing {
         .filter_map(|(holds, reason)| holds.then_some(reason))
         .collect()
     }
-}
-
-/// The date in Seoul: nine hours ahead of UTC, without summer time since 1988.
-#[must_use]
-pub fn seoul_date(time: DateTime<Utc>) -> NaiveDate {
-    const SEOUL: TimeDelta = TimeDelta::hours(9);
-    // a file may state a time at the end of all that can be told
-    time.naive_utc().checked_add_signed(SEOUL).map_or(time.date_naive(), |seoul| seoul.date())
 }
 
 /// Whether an answer is dated later than any that can have come by now: it was dated by a clock that was ahead.

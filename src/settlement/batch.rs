@@ -7,8 +7,8 @@ use arrow_array::builder::{Date32Builder, Decimal32Builder, Decimal64Builder, In
 use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray};
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 
-use crate::api::json;
-use crate::api::wire::{Field, Given, Malformed, WireRow};
+use crate::cookiepay::json;
+use crate::cookiepay::wire::{Field, Given, Malformed, WireRow};
 
 use super::columns::{COLUMNS, Kind, Source, schema};
 use super::totals::{Totals, is_paid};
@@ -400,7 +400,7 @@ impl Fault {
     }
 
     fn value(field: Field, given: Given<'_>, error: ValueError) -> Self {
-        use crate::api::json::Value;
+        use crate::cookiepay::json::Value;
         let value = match given {
             Given::Missing => None,
             Given::Value(Value::Null) => Some("null".to_owned()),

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use sha2::{Digest as _, Sha256};
 
-use crate::api::wire::Field;
+use crate::cookiepay::wire::Field;
 
 use super::values::{AMOUNT, RATE, Scale};
 

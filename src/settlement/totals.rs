@@ -11,7 +11,7 @@ use arrow_schema::DataType;
 use serde_json::{Map, Value as Json, json};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::api::wire::Field;
+use crate::cookiepay::wire::Field;
 
 use super::columns::{COLUMNS, Column, Kind, Source, amounts};
 use super::values::{AMOUNT, Absent, format_decimal};

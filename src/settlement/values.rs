@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use chrono::NaiveDate;
 
-use crate::api::json::Value;
-use crate::api::wire::Given;
+use crate::cookiepay::json::Value;
+use crate::cookiepay::wire::Given;
 
 /// Why a value cannot be read; reads on from `field F of row N: "value"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@
 //! `RESULTCODE` may come last.
 
 use super::decode::TextReader;
-use super::error::ApiError;
+use super::error::{ApiError, ReadError};
 use super::json::{self, Scan, Value};
 use super::wire::{FieldOrder, WireRow};
 
@@ -32,21 +32,6 @@ pub struct Answer {
     pub empty_by_code: bool,
     /// Members of the envelope that the manual does not name.
     pub unknown_members: Vec<String>,
-}
-
-/// Why reading stopped.
-#[derive(Debug)]
-pub enum ReadError<E> {
-    /// The answer.
-    Api(ApiError),
-    /// The receiver of the rows.
-    Receiver(E),
-}
-
-impl<E> From<ApiError> for ReadError<E> {
-    fn from(error: ApiError) -> Self {
-        Self::Api(error)
-    }
 }
 
 /// Reads a whole answer, handing each row with its 1-based position to `receive`.
@@ -497,7 +482,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::api::decode::Charset;
+    use crate::cookiepay::decode::Charset;
 
     /// The rows' texts, or what is wrong; the answer arrives `step` bytes at a time.
     fn rows(answer: &[u8], step: usize, content_type: Option<&str>) -> Result<Vec<String>, String> {

@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 use chrono::Utc;
 use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
 
-use crate::config::{ConfigError, is_writable_file};
+use crate::exit::ExitCode;
 use crate::result::{Dates, RunResult, write_file};
+use crate::settings::{SettingsError, is_writable_file};
 
 const LAST_SUCCESS: &str = "cookiepay_etl_last_success_timestamp_seconds";
 
 /// Refuses a file that could not be written, before the run rather than after it.
-pub(super) fn usable(path: &Path) -> Result<PathBuf, ConfigError> {
+pub(super) fn usable(path: &Path) -> Result<PathBuf, SettingsError> {
     is_writable_file("--metrics-file", path)?;
     // the collector reads *.prom and passes over everything else
     if path.extension().is_none_or(|extension| extension != "prom") {
-        return Err(ConfigError::Setting(format!("--metrics-file {}: its name must end in .prom", path.display())));
+        return Err(SettingsError::Setting(format!("--metrics-file {}: its name must end in .prom", path.display())));
     }
     Ok(path.to_owned())
 }
@@ -25,7 +26,7 @@ pub(super) fn usable(path: &Path) -> Result<PathBuf, ConfigError> {
 /// Replaces the file, so that a reader sees the last run's metrics or this one's.
 pub(super) fn write(path: &Path, result: &RunResult) -> io::Result<()> {
     let now = seconds(Utc::now().timestamp_millis());
-    let success = if result.exit_code == 0 { Some(now) } else { last_success(path, result.command) };
+    let success = if result.exit_code == ExitCode::Success { Some(now) } else { last_success(path, result.command.name()) };
     let text = text(result, now, success).map_err(io::Error::other)?;
     write_file(path, |file| file.write_all(text.as_bytes()))
 }
@@ -46,14 +47,14 @@ fn text(result: &RunResult, now: f64, success: Option<f64>) -> prometheus::Resul
         Ok(gauge)
     };
     let whole = |name: &str, help: &str, value: f64| -> prometheus::Result<()> {
-        gauge(&format!("cookiepay_etl_{name}"), help, &["command"])?.with_label_values(&[result.command]).set(value);
+        gauge(&format!("cookiepay_etl_{name}"), help, &["command"])?.with_label_values(&[result.command.name()]).set(value);
         Ok(())
     };
     whole("last_run_timestamp_seconds", "When the last run ended.", now)?;
     if let Some(success) = success {
         whole("last_success_timestamp_seconds", "When a run last ended with exit code 0.", success)?;
     }
-    whole("last_run_exit_code", "Exit code of the last run.", result.exit_code.into())?;
+    whole("last_run_exit_code", "Exit code of the last run.", result.exit_code.number().into())?;
     whole("last_run_duration_seconds", "How long the last run took.", seconds(i64::try_from(result.duration_ms).unwrap_or(i64::MAX)))?;
     whole("last_run_requests", "Requests sent to the API, those for tokens included.", result.requests as f64)?;
     whole("last_run_retries", "Requests that repeated a failed one.", result.retries as f64)?;
@@ -66,7 +67,7 @@ fn text(result: &RunResult, now: f64, success: Option<f64>) -> prometheus::Resul
     let rejected = of_merchant("last_run_rejected_rows", "Rows that could not be read.")?;
     let bytes = of_merchant("last_run_written_bytes", "Bytes of Parquet written.")?;
     for part in &result.merchants {
-        let labels = [result.command, &part.merchant_id];
+        let labels = [result.command.name(), &part.merchant_id];
         let Dates { published, unchanged, skipped, failed, not_attempted, .. } = part.tally.dates;
         for (state, count) in
             [("published", published), ("unchanged", unchanged), ("skipped", skipped), ("failed", failed), ("not_attempted", not_attempted)]

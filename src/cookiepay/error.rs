@@ -127,6 +127,21 @@ pub enum ApiError {
     },
 }
 
+/// Why reading a response stopped: the API, which may be called again, or the receiver of its rows.
+#[derive(Debug)]
+pub enum ReadError<E> {
+    /// The API's failure.
+    Api(ApiError),
+    /// The receiver's failure.
+    Receiver(E),
+}
+
+impl<E> From<ApiError> for ReadError<E> {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
 /// Whose fault a failure is; day failures are grouped by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {

@@ -14,10 +14,11 @@ use reqwest::{Client, Url, redirect};
 use serde_json::Value as Json;
 use tokio::task::JoinHandle;
 
-use crate::api::client::is_loopback;
-use crate::config::{ConfigError, RawSettings};
+use crate::command::Command;
+use crate::cookiepay::client::is_loopback;
 use crate::errors::chain;
 use crate::result::{RunResult, Status};
+use crate::settings::{RawSettings, SettingsError};
 
 pub use openlineage::Lineage;
 pub use webhook::Webhook;
@@ -41,7 +42,7 @@ impl Reporting {
     ///
     /// # Errors
     /// A metrics file that could not be written, or a URL that is none.
-    pub fn new(raw: &RawSettings) -> Result<Self, ConfigError> {
+    pub fn new(raw: &RawSettings) -> Result<Self, SettingsError> {
         Ok(Self {
             metrics_file: raw.metrics_file.as_deref().map(metrics::usable).transpose()?,
             lineage: Lineage::from_env()?,
@@ -51,7 +52,7 @@ impl Reporting {
     }
 
     /// Tells that a run begins, while it does.
-    pub fn begins(&mut self, command: &'static str, run_id: &str) {
+    pub fn begins(&mut self, command: Command, run_id: &str) {
         if let Some(lineage) = &self.lineage {
             let post = post(lineage.url().clone(), lineage.headers(), lineage.begins(command, run_id));
             self.begun = Some(tokio::spawn(async { note("the OpenLineage collector", post.await) }));
@@ -110,9 +111,9 @@ fn note(whom: &str, told: Result<(), String>) {
 }
 
 /// Reads the URL of a receiver; `what` names the setting, since the URL may hold a secret.
-fn receiver(what: &str, text: &str) -> Result<Url, ConfigError> {
+fn receiver(what: &str, text: &str) -> Result<Url, SettingsError> {
     match Url::parse(text.trim()) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
-        _ => Err(ConfigError::Setting(format!("{what} is not a URL that begins with http:// or https://"))),
+        _ => Err(SettingsError::Setting(format!("{what} is not a URL that begins with http:// or https://"))),
     }
 }

@@ -11,9 +11,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::config::ConfigError;
+use crate::command::Command;
 use crate::lake::destination::Destination;
 use crate::result::{RunResult, Status};
+use crate::settings::SettingsError;
 use crate::settlement::columns::COLUMNS;
 
 use super::receiver;
@@ -52,7 +53,7 @@ impl Lineage {
     ///
     /// # Errors
     /// An `OPENLINEAGE_URL` that is none.
-    pub(super) fn from_env() -> Result<Option<Self>, ConfigError> {
+    pub(super) fn from_env() -> Result<Option<Self>, SettingsError> {
         let set = |name: &str| env::var(name).ok().filter(|value| !value.trim().is_empty());
         let disabled = set("OPENLINEAGE_DISABLED").is_some_and(|value| matches!(value.trim().to_ascii_lowercase().as_str(), "true" | "1"));
         let Some(root) = set("OPENLINEAGE_URL").filter(|_| !disabled) else { return Ok(None) };
@@ -87,7 +88,7 @@ impl Lineage {
     }
 
     /// The event that a run begins.
-    pub(super) fn begins(&self, command: &str, run_id: &str) -> Json {
+    pub(super) fn begins(&self, command: Command, run_id: &str) -> Json {
         self.event("START", command, run_id, json!({}), &[])
     }
 
@@ -106,7 +107,7 @@ impl Lineage {
         self.event(kind, result.command, &result.run_id, facets, table(result).as_slice())
     }
 
-    fn event(&self, kind: &str, command: &str, run_id: &str, mut facets: Json, outputs: &[Json]) -> Json {
+    fn event(&self, kind: &str, command: Command, run_id: &str, mut facets: Json, outputs: &[Json]) -> Json {
         let engine = json!({ "name": "cookiepay-etl", "version": env!("CARGO_PKG_VERSION") });
         facets["processing_engine"] = facet("1-1-1/ProcessingEngineRunFacet", engine);
         if let Some(Parent { namespace, job, run_id }) = &self.parent {

@@ -13,10 +13,11 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+use crate::calendar::Clock;
 use crate::errors::chain;
 
 use super::decode::{BodyEvent, Charset};
-use super::error::{ApiError, Redactor};
+use super::error::{ApiError, ReadError, Redactor};
 use super::retry::{self, HAD_ITS_TOKEN, LONGEST_WAIT, Retry, TokenUse};
 use super::throttle::Throttle;
 use super::token::{self, Token, TokenSource};
@@ -34,9 +35,6 @@ const EXCERPT_WINDOW: usize = 4096;
 
 /// Bytes a second that a body brings at the least, over each `timeout` that is waited for it.
 pub const SLOWEST_PACE: u64 = 1024;
-
-/// Tells the time: what decides whether a pay date had passed when it was asked for.
-pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// How the API is asked.
 #[derive(Clone)]
@@ -94,22 +92,7 @@ pub struct CallError<E> {
     /// Tries made.
     pub attempts: u32,
     /// The last try's failure.
-    pub cause: Cause<E>,
-}
-
-/// What stopped a try: the API, which may be asked again, or the receiver of its answer.
-#[derive(Debug)]
-pub enum Cause<E> {
-    /// The API's failure.
-    Api(ApiError),
-    /// The receiver's failure.
-    Receiver(E),
-}
-
-impl<E> From<ApiError> for Cause<E> {
-    fn from(error: ApiError) -> Self {
-        Self::Api(error)
-    }
+    pub cause: ReadError<E>,
 }
 
 /// An answer whose headers have arrived.
@@ -202,7 +185,7 @@ impl Client {
         &self,
         pay_date: NaiveDate,
         tid: Option<&str>,
-        mut receive: impl AsyncFnMut(PendingAnswer) -> Result<T, Cause<E>>,
+        mut receive: impl AsyncFnMut(PendingAnswer) -> Result<T, ReadError<E>>,
     ) -> Result<T, CallError<E>> {
         let mut waits = retry::waits();
         let mut attempts = 0;
@@ -211,8 +194,8 @@ impl Client {
             attempts += 1;
             let cause = match self.one_try(pay_date, tid, &mut futile_code, &mut receive).await {
                 Ok(value) => return Ok(value),
-                Err(Cause::Receiver(error)) => return Err(CallError { attempts, cause: Cause::Receiver(error) }),
-                Err(Cause::Api(error)) => error,
+                Err(ReadError::Receiver(error)) => return Err(CallError { attempts, cause: ReadError::Receiver(error) }),
+                Err(ReadError::Api(error)) => error,
             };
             // the try has already had its new token, where one could help
             let wait = match retry::decide(&cause, HAD_ITS_TOKEN) {
@@ -223,7 +206,7 @@ impl Client {
             };
             let Some(wait) = wait else {
                 let attempts = if let ApiError::NoToken { attempts, .. } = cause { attempts } else { attempts };
-                return Err(CallError { attempts, cause: Cause::Api(cause) });
+                return Err(CallError { attempts, cause: ReadError::Api(cause) });
             };
             tracing::info!(%pay_date, attempt = attempts, error = chain(&cause), wait = ?wait, "trying again");
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
@@ -237,8 +220,8 @@ impl Client {
         pay_date: NaiveDate,
         tid: Option<&str>,
         futile_code: &mut Option<String>,
-        receive: &mut impl AsyncFnMut(PendingAnswer) -> Result<T, Cause<E>>,
-    ) -> Result<T, Cause<E>> {
+        receive: &mut impl AsyncFnMut(PendingAnswer) -> Result<T, ReadError<E>>,
+    ) -> Result<T, ReadError<E>> {
         let began = Instant::now();
         let mut refused: Option<Token> = None;
         loop {
@@ -248,7 +231,7 @@ impl Client {
                 Err(error) => Err(error.into()),
             };
             let error = match outcome {
-                Err(Cause::Api(error)) => self.redactor(Some(&token)).error(error),
+                Err(ReadError::Api(error)) => self.redactor(Some(&token)).error(error),
                 done => {
                     self.refused_new_tokens.store(0, Ordering::Relaxed);
                     return done;

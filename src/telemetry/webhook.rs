@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use reqwest::Url;
 use serde_json::{Value as Json, json};
 
-use crate::api::client::is_loopback;
-use crate::config::ConfigError;
+use crate::cookiepay::client::is_loopback;
+use crate::exit::ExitCode;
 use crate::result::{Restated, RunResult};
+use crate::settings::SettingsError;
 
 use super::receiver;
 
@@ -32,10 +33,10 @@ impl Webhook {
     ///
     /// # Errors
     /// No URL, or one that would be sent unencrypted.
-    pub(super) fn new(text: &str) -> Result<Self, ConfigError> {
+    pub(super) fn new(text: &str) -> Result<Self, SettingsError> {
         let url = receiver("--notify-url", text)?;
         if url.scheme() == "http" && !is_loopback(&url) {
-            return Err(ConfigError::Setting("--notify-url must use https (plain http is for loopback alone)".into()));
+            return Err(SettingsError::Setting("--notify-url must use https (plain http is for loopback alone)".into()));
         }
         Ok(Self { url })
     }
@@ -47,7 +48,7 @@ impl Webhook {
 
 /// What is sent of a run; nothing where all went well and nothing was restated.
 pub(super) fn message(result: &RunResult) -> Option<Json> {
-    if result.exit_code == 0 && result.restated.is_empty() {
+    if result.exit_code == ExitCode::Success && result.restated.is_empty() {
         return None;
     }
     Some(json!({

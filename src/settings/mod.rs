@@ -14,14 +14,15 @@ use chrono::{NaiveDate, Utc};
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::api::client::{ClientConfig, is_loopback};
-use crate::api::throttle::Throttle;
+use crate::calendar::DateRange;
+use crate::cookiepay::client::{ClientConfig, is_loopback};
+use crate::cookiepay::throttle::Throttle;
 use crate::extract::BadRows;
 use crate::lake::destination::Destination;
 use crate::lake::error::LakeError;
 use crate::lake::layout::NameError;
 use crate::lake::record::Environment;
-use crate::plan::{Range, Refetch};
+use crate::plan::Refetch;
 use crate::settlement::values::parse_date;
 use crate::simulator;
 
@@ -47,7 +48,7 @@ pub mod names {
 
 /// Settings that cannot be used; the message says what to change.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub enum SettingsError {
     /// A setting that is needed and not given, or given and not usable.
     #[error("{0}")]
     Setting(String),
@@ -83,8 +84,8 @@ pub enum ConfigError {
     Simulator(#[from] simulator::OptionsError),
 }
 
-fn setting<T>(message: impl Into<String>) -> Result<T, ConfigError> {
-    Err(ConfigError::Setting(message.into()))
+fn setting<T>(message: impl Into<String>) -> Result<T, SettingsError> {
+    Err(SettingsError::Setting(message.into()))
 }
 
 /// Which API, as typed.
@@ -158,8 +159,8 @@ impl RawSettings {
     ///
     /// # Errors
     /// What is not TOML, or has an unknown key.
-    pub fn from_toml(text: &str, path: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError::Toml {
+    pub fn from_toml(text: &str, path: &str) -> Result<Self, SettingsError> {
+        toml::from_str(text).map_err(|error| SettingsError::Toml {
             path: path.to_owned(),
             line: error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count()),
             reason: error.message().to_owned(),
@@ -170,7 +171,7 @@ impl RawSettings {
     ///
     /// # Errors
     /// A file that cannot be read or has an unknown key.
-    pub fn over_file(mut self, path: Option<&Path>) -> Result<Self, ConfigError> {
+    pub fn over_file(mut self, path: Option<&Path>) -> Result<Self, SettingsError> {
         // a variable that is set to nothing says nothing
         for text in [&mut self.base_url, &mut self.api_id, &mut self.dest, &mut self.notify_url] {
             *text = text.take().filter(|text| !text.trim().is_empty());
@@ -178,7 +179,7 @@ impl RawSettings {
         let Some(path) = path else { return Ok(self) };
         let shown = path.display().to_string();
         let text =
-            fs::read_to_string(path).map_err(|source| ConfigError::File { what: "the settings file", path: shown.clone(), source })?;
+            fs::read_to_string(path).map_err(|source| SettingsError::File { what: "the settings file", path: shown.clone(), source })?;
         let file = Self::from_toml(&text, &shown)?;
         Ok(Self {
             env: self.env.or(file.env),
@@ -258,7 +259,7 @@ impl ApiSettings {
     ///
     /// # Errors
     /// The first setting that is missing or cannot be used.
-    pub fn new(raw: &RawSettings, simulated: &simulator::SimulatorArgs) -> Result<Self, ConfigError> {
+    pub fn new(raw: &RawSettings, simulated: &simulator::SimulatorArgs) -> Result<Self, SettingsError> {
         let env = raw.env.unwrap_or(Env::Live);
         let (environment, root, merchants) = match (raw.base_url.as_deref(), env) {
             (None, Env::Simulator) => {
@@ -308,7 +309,7 @@ impl ApiSettings {
 ///
 /// # Errors
 /// A folder, or a file in a folder that is not there.
-pub fn is_writable_file(flag: &str, path: &Path) -> Result<(), ConfigError> {
+pub fn is_writable_file(flag: &str, path: &Path) -> Result<(), SettingsError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if path.is_dir() || !folder.is_dir() {
         return setting(format!("{flag} {}: it must name a file in a folder that is there", path.display()));
@@ -316,14 +317,14 @@ pub fn is_writable_file(flag: &str, path: &Path) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn positive(flag: &str, given: Option<Duration>, default: Duration) -> Result<Duration, ConfigError> {
+fn positive(flag: &str, given: Option<Duration>, default: Duration) -> Result<Duration, SettingsError> {
     match given {
         Some(Duration::ZERO) => setting(format!("{flag} must be longer than nothing")),
         given => Ok(given.unwrap_or(default)),
     }
 }
 
-fn api_root(text: &str) -> Result<Url, ConfigError> {
+fn api_root(text: &str) -> Result<Url, SettingsError> {
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(error) => return setting(format!("--base-url {text:?} is not a URL: {error}")),
@@ -346,7 +347,7 @@ fn api_root(text: &str) -> Result<Url, ConfigError> {
 ///
 /// # Errors
 /// No destination, or one of no known form.
-pub fn destination(raw: &RawSettings) -> Result<Destination, ConfigError> {
+pub fn destination(raw: &RawSettings) -> Result<Destination, SettingsError> {
     match raw.dest.as_deref() {
         Some(dest) => Ok(Destination::parse(dest)?),
         None => setting(format!("no destination: set --dest or {} to a folder or s3://bucket/prefix", names::DEST)),
@@ -363,7 +364,7 @@ pub fn empty_codes(raw: &RawSettings) -> Vec<String> {
 ///
 /// # Errors
 /// None at all.
-pub fn max_answer_bytes(raw: &RawSettings) -> Result<u64, ConfigError> {
+pub fn max_answer_bytes(raw: &RawSettings) -> Result<u64, SettingsError> {
     match raw.max_answer_mib {
         Some(0) => setting("--max-answer-mib must be at least 1"),
         given => Ok(given.unwrap_or(defaults::MAX_ANSWER_MIB).saturating_mul(1 << 20)),
@@ -374,7 +375,7 @@ pub fn max_answer_bytes(raw: &RawSettings) -> Result<u64, ConfigError> {
 ///
 /// # Errors
 /// None at all, or more than a process has threads for.
-pub fn concurrency(raw: &RawSettings) -> Result<usize, ConfigError> {
+pub fn concurrency(raw: &RawSettings) -> Result<usize, SettingsError> {
     match raw.concurrency.unwrap_or(defaults::CONCURRENCY) {
         days @ 1..=256 => Ok(days.into()),
         days => setting(format!("--concurrency {days}: it must be from 1 to 256")),
@@ -385,8 +386,8 @@ pub fn concurrency(raw: &RawSettings) -> Result<usize, ConfigError> {
 ///
 /// # Errors
 /// A date that is none, or a range that runs backwards.
-pub fn range(from: &str, to: &str) -> Result<Range, ConfigError> {
-    let range = Range { from: pay_date("--from", from)?, to: pay_date("--to", to)? };
+pub fn range(from: &str, to: &str) -> Result<DateRange, SettingsError> {
+    let range = DateRange { from: pay_date("--from", from)?, to: pay_date("--to", to)? };
     if range.from > range.to {
         return setting(format!("--from {} is after --to {}", range.from, range.to));
     }
@@ -397,7 +398,7 @@ pub fn range(from: &str, to: &str) -> Result<Range, ConfigError> {
 ///
 /// # Errors
 /// Any other text.
-pub fn pay_date(flag: &str, text: &str) -> Result<NaiveDate, ConfigError> {
+pub fn pay_date(flag: &str, text: &str) -> Result<NaiveDate, SettingsError> {
     let date = if matches!(text.len(), 8 | 10) { parse_date(text) } else { None };
-    date.ok_or_else(|| ConfigError::Setting(format!("{flag} {text:?} is not a date: write it as 2024-01-31 or 20240131")))
+    date.ok_or_else(|| SettingsError::Setting(format!("{flag} {text:?} is not a date: write it as 2024-01-31 or 20240131")))
 }

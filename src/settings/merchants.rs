@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use crate::api::client::Credentials;
+use crate::cookiepay::client::Credentials;
 use crate::lake::layout::{MerchantName, Merchants};
 use crate::simulator;
 
-use super::{ConfigError, RawSettings, names, setting};
+use super::{RawSettings, SettingsError, names, setting};
 
 /// A `[[merchant]]` table of the settings file.
 #[derive(Debug, Clone, Deserialize)]
@@ -42,7 +42,7 @@ pub struct Merchant {
 }
 
 /// The tables a command is about, in the file's order: all of them, or those named by `--merchant`.
-fn chosen(raw: &RawSettings) -> Result<Vec<&MerchantTable>, ConfigError> {
+fn chosen(raw: &RawSettings) -> Result<Vec<&MerchantTable>, SettingsError> {
     let tables = &raw.merchant;
     let listed = || tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(unknown) = raw.only.iter().find(|name| !tables.iter().any(|table| table.name == **name)) {
@@ -76,7 +76,7 @@ fn chosen(raw: &RawSettings) -> Result<Vec<&MerchantTable>, ConfigError> {
 ///
 /// # Errors
 /// Names that are not in the settings file, or cannot name files.
-pub fn merchants_of(raw: &RawSettings) -> Result<Merchants, ConfigError> {
+pub fn merchants_of(raw: &RawSettings) -> Result<Merchants, SettingsError> {
     let tables = chosen(raw)?;
     let ids = tables.iter().map(|table| &table.api_id).chain(&raw.api_id);
     Ok(Merchants::only(ids.map(|id| MerchantName::new(id)).collect::<Result<_, _>>()?))
@@ -86,7 +86,7 @@ pub fn merchants_of(raw: &RawSettings) -> Result<Merchants, ConfigError> {
 ///
 /// # Errors
 /// The first id or key that is missing or cannot be used.
-pub(super) fn merchants(raw: &RawSettings) -> Result<Vec<Merchant>, ConfigError> {
+pub(super) fn merchants(raw: &RawSettings) -> Result<Vec<Merchant>, SettingsError> {
     let tables = chosen(raw)?;
     if tables.is_empty() {
         return Ok(vec![Merchant::new(credentials(raw.api_id.clone(), own_key(raw)?)?, None)?]);
@@ -103,7 +103,7 @@ pub(super) fn merchants(raw: &RawSettings) -> Result<Vec<Merchant>, ConfigError>
 pub(super) fn embedded(
     raw: &RawSettings,
     simulated: &simulator::SimulatorArgs,
-) -> Result<(simulator::Options, Vec<Merchant>), ConfigError> {
+) -> Result<(simulator::Options, Vec<Merchant>), SettingsError> {
     let mut options = simulator::Options::try_from(simulated)?;
     let mut given = Vec::new();
     for table in chosen(raw)? {
@@ -127,12 +127,12 @@ pub(super) fn embedded(
 }
 
 impl Merchant {
-    fn new(credentials: Credentials, rate_limit: Option<u32>) -> Result<Self, ConfigError> {
+    fn new(credentials: Credentials, rate_limit: Option<u32>) -> Result<Self, SettingsError> {
         Ok(Self { name: MerchantName::new(&credentials.api_id)?, credentials, rate_limit })
     }
 }
 
-fn credentials(api_id: Option<String>, key: Option<SecretString>) -> Result<Credentials, ConfigError> {
+fn credentials(api_id: Option<String>, key: Option<SecretString>) -> Result<Credentials, SettingsError> {
     use names::{API_ID, API_KEY, API_KEY_FILE};
     let hint = "or try --env simulator, which needs no credentials";
     match (api_id, key) {
@@ -144,7 +144,7 @@ fn credentials(api_id: Option<String>, key: Option<SecretString>) -> Result<Cred
 }
 
 /// The one merchant's key, from the environment or from a file. Never from a flag: argv is public.
-fn own_key(raw: &RawSettings) -> Result<Option<SecretString>, ConfigError> {
+fn own_key(raw: &RawSettings) -> Result<Option<SecretString>, SettingsError> {
     if let Some(key) = set(names::API_KEY) {
         return key_in_variable(names::API_KEY, key).map(Some);
     }
@@ -152,7 +152,7 @@ fn own_key(raw: &RawSettings) -> Result<Option<SecretString>, ConfigError> {
     file.as_deref().map(key_in_file).transpose()
 }
 
-fn table_key(table: &MerchantTable) -> Result<Option<SecretString>, ConfigError> {
+fn table_key(table: &MerchantTable) -> Result<Option<SecretString>, SettingsError> {
     match (&table.api_key_env, &table.api_key_file) {
         (Some(_), Some(_)) => setting(format!("[[merchant]] {}: set api_key_file or api_key_env, not both", table.name)),
         (None, None) => Ok(None),
@@ -169,17 +169,17 @@ fn set(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
-fn key_in_variable(name: &str, key: OsString) -> Result<SecretString, ConfigError> {
-    let key = key.into_string().map_err(|_| ConfigError::Setting(format!("{name} is not UTF-8")))?;
+fn key_in_variable(name: &str, key: OsString) -> Result<SecretString, SettingsError> {
+    let key = key.into_string().map_err(|_| SettingsError::Setting(format!("{name} is not UTF-8")))?;
     match key.trim() {
         "" => setting(format!("{name} is blank")),
         key => Ok(key.to_owned().into()),
     }
 }
 
-fn key_in_file(path: &Path) -> Result<SecretString, ConfigError> {
+fn key_in_file(path: &Path) -> Result<SecretString, SettingsError> {
     let shown = path.display().to_string();
-    let unreadable = |source| ConfigError::File { what: "the key file", path: shown.clone(), source };
+    let unreadable = |source| SettingsError::File { what: "the key file", path: shown.clone(), source };
     let key = fs::read_to_string(path).map_err(unreadable)?;
     warn_of_readers(path, &fs::metadata(path).map_err(unreadable)?);
     match key.trim() {

@@ -1,0 +1,45 @@
+//! The commands, by name: in results, metrics, lineage events and messages.
+
+use serde::Serialize;
+
+/// A command of the tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Command {
+    /// Fetches a range of pay dates.
+    Backfill,
+    /// Brings the lake up to today.
+    Sync,
+    /// Checks settings, credentials and the lake.
+    Check,
+    /// Prints one pay date's rows.
+    Lookup,
+    /// Shows what the lake holds.
+    Status,
+    /// Checks each file against its day record.
+    Verify,
+    /// Rebuilds days from saved responses.
+    Rebuild,
+}
+
+impl Command {
+    /// The name, as typed.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Backfill => "backfill",
+            Self::Sync => "sync",
+            Self::Check => "check",
+            Self::Lookup => "lookup",
+            Self::Status => "status",
+            Self::Verify => "verify",
+            Self::Rebuild => "rebuild",
+        }
+    }
+}
+
+impl std::fmt::Display for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
