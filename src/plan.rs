@@ -121,14 +121,6 @@ impl Mode {
     }
 }
 
-/// What is done about one merchant's days.
-pub trait Planned {
-    /// Whose days.
-    fn merchant_id(&self) -> String;
-    /// The days, first to last.
-    fn days(&self) -> impl Iterator<Item = PlannedDay>;
-}
-
 /// What is done about each day of a range.
 #[derive(Debug)]
 pub struct Plan {

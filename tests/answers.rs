@@ -220,7 +220,7 @@ fn rows_that_cannot_be_kept_are_not_left_out() {
     assert!(ran.failure("storage").contains("rejects/"));
     assert_eq!(files(lake.path()), ["rejects"]);
     let ran = finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(5);
-    assert!(ran.failure("contract").contains("not kept"));
+    assert!(ran.failure("contract").contains("could not be kept"));
 }
 
 #[test]

@@ -10,18 +10,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
+use cookiepay_etl::calendar::Clock;
+use cookiepay_etl::command::Command;
 use cookiepay_etl::cookiepay::client::{Client, ClientConfig, Credentials};
 use cookiepay_etl::cookiepay::throttle::Throttle;
-use cookiepay_etl::extract::{BadRows, Policy, Reading};
+use cookiepay_etl::engine::outcome::{DayOutcome, Observer};
+use cookiepay_etl::engine::result::RunResult;
+use cookiepay_etl::engine::{RunOptions, execute};
+use cookiepay_etl::jobs::Reading;
+use cookiepay_etl::jobs::fetch::{FetchJob, MerchantClient};
 use cookiepay_etl::lake::destination::Destination;
 use cookiepay_etl::lake::layout::MerchantName;
+use cookiepay_etl::lake::publish::BadRows;
 use cookiepay_etl::lake::record::Environment;
 use cookiepay_etl::lake::store::Lake;
 use cookiepay_etl::plan::{Daily, Mode, SettleWindow};
-use cookiepay_etl::result::RunResult;
-use cookiepay_etl::run::{Asked, RunConfig, run};
 use cookiepay_etl::simulator::{Options, Simulator, SimulatorArgs, restated_on};
-use cookiepay_etl::walk::{DayOutcome, Observer};
 use support::api::{Api, Reply, answer, row};
 use support::lake::{day_file, files, redate, rows};
 use support::{KEY, binary, finish};
@@ -63,25 +67,28 @@ async fn sync(simulator: &Simulator, lake: &Path, since: NaiveDate, today: Naive
     let client = Client::new(config, Credentials { api_id: id.to_owned(), key: key.to_owned().into() }).unwrap();
     let dest = Destination::parse(lake.to_str().unwrap()).unwrap();
     let lake = Lake::open(&dest, false).unwrap().unwrap();
-    let config = RunConfig {
-        command: cookiepay_etl::command::Command::Sync,
+    let clock: Clock = Arc::new(move || noon_in_seoul);
+    let options = RunOptions {
+        command: Command::Sync,
         run_id: uuid::Uuid::now_v7().to_string(),
         dest: dest.to_string(),
+        concurrency: 4,
+        clock: clock.clone(),
+    };
+    let job = FetchJob {
+        merchants: vec![MerchantClient { client, merchant: MerchantName::new(id).unwrap() }],
         from: Some(since),
         to: today + Days::new(7),
         mode: Mode::Sync(Daily { today, lookback_days: 21, settle_window: SettleWindow { today, days: 60 } }),
-        concurrency: 4,
-        policy: Policy {
-            environment: Environment::Simulator,
-            source_url: "embedded simulator".into(),
-            reading: Reading { empty_codes: vec!["E008".into()], bad_rows: BadRows::Fail },
-            allow_empty_replacement: false,
-            keep_raw: false,
-        },
+        environment: Environment::Simulator,
+        source_url: "embedded simulator".into(),
+        reading: Reading { empty_codes: vec!["E008".into()], bad_rows: BadRows::Fail },
+        allow_empty_replacement: false,
+        keep_raw: false,
+        clock,
     };
     let (_quiet, signals) = watch::channel(None);
-    let asked = [Asked { client, merchant: MerchantName::new(id).unwrap() }];
-    run(&asked, &lake, &config, &Unseen, signals).await
+    execute(&job, &lake, &options, &Unseen, signals).await
 }
 
 /// What the simulator would answer for a day, and what the lake holds: transaction, status, amount

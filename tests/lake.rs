@@ -331,7 +331,7 @@ fn a_later_answer_in_the_lake_stays_and_its_figures_are_told() {
     let second = Api::answering(answer(&[row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#)])]));
     let ran = again(&second, lake.path()).exits(0);
     assert_eq!((&ran.result()["rows"], &ran.result()["dates"]["unchanged"]), (&1.into(), &1.into()));
-    assert!(ran.stderr.contains("later answer"), "{ran:?}");
+    assert!(ran.stderr.contains("later response"), "{ran:?}");
     assert_eq!(std::fs::read(&path).unwrap(), later);
 }
 

@@ -128,7 +128,7 @@ fn a_day_that_was_refused_is_refused_again_or_made_as_told() {
 fn an_empty_answer_is_guarded_here_too() {
     let lake = kept(vec![answer(&[row("20240105", &[])]), r#"{"RESULTCODE":"E008"}"#.into()]);
     let ran = rebuild(lake.path(), (DAY, DAY), &[]).exits(0);
-    assert!(ran.result()["dates"]["unchanged"] == 1 && ran.stderr.contains("was passed over"), "{ran:?}");
+    assert!(ran.result()["dates"]["unchanged"] == 1 && ran.stderr.contains("from which the day was built"), "{ran:?}");
     assert_eq!(rows(&day_file(lake.path(), DAY)).len(), 1);
     let result = rebuild(lake.path(), (DAY, DAY), &["--allow-empty-replacement"]).exits(0).result();
     assert_eq!(result["restated"][0]["removed"], 1);
@@ -172,7 +172,7 @@ fn an_answer_older_than_a_version_in_history_does_not_stand_for_a_lost_day() {
         finish(backfill(&unkept, lake.path(), (DAY, DAY)).args(["--refetch", "all"])).exits(0);
     }
     std::fs::remove_file(day_file(lake.path(), DAY)).unwrap();
-    assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard").contains("later answer"));
+    assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard").contains("later response"));
 }
 
 #[test]
@@ -367,6 +367,6 @@ fn days_of_another_schema_are_made_from_their_answer_or_not_at_all() {
     as_other_version(&day_file(lake.path(), DAY), &["source_row"]);
     std::fs::remove_file(&below(lake.path(), "raw/")[0]).unwrap();
     let before = std::fs::read(day_file(lake.path(), DAY)).unwrap();
-    assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard").contains("cannot be carried over"));
+    assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard").contains("cannot be converted"));
     assert_eq!(std::fs::read(day_file(lake.path(), DAY)).unwrap(), before);
 }

@@ -15,7 +15,6 @@ pub(crate) fn check(bytes: &[u8]) {
         extracted_at: record.extracted_at,
         pending_rows: record.pending_rows,
         rejected_rows: record.rejected_rows,
-        empty_unproven: record.rows == 0,
     };
     let _ = closing.open_because();
 }

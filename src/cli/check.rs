@@ -11,10 +11,9 @@ use crate::command::Command;
 use crate::cookiepay::error::{ApiError, Fault};
 use crate::errors::chain;
 use crate::exit::ExitCode;
-use crate::extract::lookup;
+use crate::jobs::fetch::MerchantClient;
+use crate::jobs::lookup::Lookup;
 use crate::lake::store::Lake;
-use crate::result::Kind;
-use crate::run::Asked;
 use crate::settings::{self, ApiSettings, RawSettings};
 
 use super::options::{ApiArgs, GlobalArgs, LakeArgs, OutputArgs, OutputFormat};
@@ -87,9 +86,9 @@ impl CheckArgs {
             Ok(session) => session,
             Err(message) => return note("settings", Err((ExitCode::Internal, message))),
         };
-        let ids: Vec<&str> = session.asked.iter().map(|asked| asked.client.api_id()).collect();
+        let ids: Vec<&str> = session.merchants.iter().map(|merchant| merchant.client.api_id()).collect();
         note("settings", Ok(format!("merchant {} at {}, lake at {dest}", ids.join(", "), session.source_url)));
-        for Asked { client, .. } in &session.asked {
+        for MerchantClient { client, .. } in &session.merchants {
             // one merchant needs no telling apart
             let whose = if ids.len() > 1 { format!("{}: ", client.api_id()) } else { String::new() };
             if let Err(error) = client.authenticate().await {
@@ -97,12 +96,12 @@ impl CheckArgs {
                 continue;
             }
             note("token", Ok(format!("{whose}the API takes the credentials")));
-            let rows = lookup(client, date, None, &session.empty_codes).await;
+            let rows = Lookup { pay_date: date, transaction_id: None, empty_codes: &session.empty_codes }.run(client).await;
             note(
                 "settlement",
                 match rows {
                     Ok(batches) => Ok(format!("{whose}{} rows for {date}", batches.iter().map(RecordBatch::num_rows).sum::<usize>())),
-                    Err(error) => Err((exit_code(error.kind), format!("{whose}{}", error.message))),
+                    Err(error) => Err((error.failure.kind.exit_code(), format!("{whose}{}", error.failure.message()))),
                 },
             );
         }
@@ -118,17 +117,6 @@ impl CheckArgs {
                 Err(error) => Err((ExitCode::Lake, error.at(&dest.to_string()))),
             },
         );
-    }
-}
-
-/// The exit code of a command that makes one call.
-pub(super) fn exit_code(kind: Kind) -> ExitCode {
-    match kind {
-        Kind::Auth => ExitCode::Auth,
-        Kind::Contract | Kind::Guard => ExitCode::Refused,
-        Kind::Upstream | Kind::RateLimit => ExitCode::Upstream,
-        Kind::Storage => ExitCode::Lake,
-        Kind::Internal => ExitCode::Internal,
     }
 }
 

@@ -1,19 +1,23 @@
 //! What the commands that fetch days into the lake share: from settings to the result.
 
-use chrono::NaiveDate;
+use std::sync::Arc;
+
+use chrono::{NaiveDate, Utc};
 use clap::Args;
 use uuid::Uuid;
 
-use crate::calendar::DateRange;
+use crate::calendar::{Clock, DateRange};
 use crate::command::Command;
+use crate::engine::job::Job;
+use crate::engine::result::{Stop, StopReason};
+use crate::engine::{RunOptions, execute};
 use crate::errors::chain;
 use crate::exit::ExitCode;
-use crate::extract::{Policy, Reading};
+use crate::jobs::Reading;
+use crate::jobs::fetch::FetchJob;
 use crate::lake::destination::Destination;
 use crate::lake::store::Lake;
 use crate::plan::Mode;
-use crate::result::Stopped;
-use crate::run::{self, RunConfig};
 use crate::settings::{self, ApiSettings, RawSettings, SettingsError};
 use crate::telemetry::Reporting;
 
@@ -70,45 +74,50 @@ impl FetchArgs {
         let settings = self.settings(global, reporting).and_then(|settings| Ok((wanted?, settings)));
         let (Wanted { from, to, mode }, Settings { raw, api, dest, concurrency }) = match settings {
             Ok(settings) => settings,
-            Err(error) => return Outcome::not_begun(command, range, self.lake.dest.as_deref(), Stopped::Settings, chain(&error)),
+            Err(error) => {
+                return Outcome::not_begun(
+                    command,
+                    range,
+                    self.lake.dest.as_deref(),
+                    Stop { reason: StopReason::Settings, message: chain(&error) },
+                );
+            }
         };
         // a plan has no result to write, and ends as signals end a process
         let signals = (!self.dry_run).then(signals);
         let shown = dest.to_string();
-        let failed = |stopped, message| Outcome::not_begun(command, range, Some(&shown), stopped, message);
+        let failed = |reason, message| Outcome::not_begun(command, range, Some(&shown), Stop { reason, message });
         let session = match Session::open(api).await {
             Ok(session) => session,
-            Err(message) => return failed(Stopped::Internal, message),
+            Err(message) => return failed(StopReason::Internal, message),
         };
-        let config = RunConfig {
-            command,
-            run_id: Uuid::now_v7().to_string(),
-            dest: shown.clone(),
+        let clock: Clock = Arc::new(Utc::now);
+        let options = RunOptions { command, run_id: Uuid::now_v7().to_string(), dest: shown.clone(), concurrency, clock: clock.clone() };
+        let job = FetchJob {
+            merchants: session.merchants,
             from,
             to,
             mode: mode.unwrap_or(Mode::Backfill(raw.refetch.unwrap_or_default())),
-            concurrency,
-            policy: Policy {
-                environment: session.environment,
-                source_url: session.source_url.clone(),
-                reading: Reading { empty_codes: session.empty_codes.clone(), bad_rows: raw.bad_rows.unwrap_or_default() },
-                allow_empty_replacement: raw.allow_empty_replacement.unwrap_or_default(),
-                keep_raw: raw.keep_raw.unwrap_or_default(),
-            },
+            environment: session.environment,
+            source_url: session.source_url,
+            reading: Reading { empty_codes: session.empty_codes, bad_rows: raw.bad_rows.unwrap_or_default() },
+            allow_empty_replacement: raw.allow_empty_replacement.unwrap_or_default(),
+            keep_raw: raw.keep_raw.unwrap_or_default(),
+            clock,
         };
         let lake = match Lake::open(&dest, self.dry_run) {
             Ok(lake) => lake,
-            Err(error) => return failed(Stopped::Lake, chain(&error)),
+            Err(error) => return failed(StopReason::Lake, chain(&error)),
         };
         let Some((lake, signals)) = lake.as_ref().zip(signals) else {
-            return match run::plans(lake.as_ref(), &session.asked, &config).await {
+            return match job.plans(lake.as_ref()).await {
                 Ok(plans) => Outcome::Planned(output::plan((command, &shown), &plans, &self.output)),
-                Err(error) => failed(error.stopped(), error.told(&shown)),
+                Err(error) => Outcome::not_begun(command, range, Some(&shown), error.stop(&shown)),
             };
         };
-        reporting.begins(command, &config.run_id);
+        reporting.begins(command, &options.run_id);
         let progress = Progress::new(global.quiet);
-        let result = run::run(&session.asked, lake, &config, &progress, signals).await;
+        let result = execute(&job, lake, &options, &progress, signals).await;
         Progress::finish();
         Outcome::Ended(Box::new(result))
     }

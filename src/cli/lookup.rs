@@ -7,13 +7,12 @@ use serde_json::{Map, Value as Json};
 
 use crate::errors::chain;
 use crate::exit::ExitCode;
-use crate::extract::lookup;
-use crate::run::Asked;
+use crate::jobs::fetch::MerchantClient;
+use crate::jobs::lookup::Lookup;
 use crate::settings::{self, ApiSettings, SettingsError};
 use crate::settlement::cells::cell;
 use crate::settlement::columns::{COLUMNS, Kind};
 
-use super::check::exit_code;
 use super::options::{ApiArgs, GlobalArgs};
 use super::output;
 use super::session::Session;
@@ -71,12 +70,13 @@ impl LookupArgs {
                 return ExitCode::Internal;
             }
         };
-        let Some(Asked { client, .. }) = session.asked.first() else { return ExitCode::Internal };
-        let batches = match lookup(client, date, self.tid.as_deref(), &session.empty_codes).await {
+        let Some(MerchantClient { client, .. }) = session.merchants.first() else { return ExitCode::Internal };
+        let wanted = Lookup { pay_date: date, transaction_id: self.tid.as_deref(), empty_codes: &session.empty_codes };
+        let batches = match wanted.run(client).await {
             Ok(batches) => batches,
             Err(error) => {
-                tracing::error!(pay_date = %date, attempts = error.attempts, "{}", error.message);
-                return exit_code(error.kind);
+                tracing::error!(pay_date = %date, attempts = error.attempts, "{}", error.failure.message());
+                return error.failure.kind.exit_code();
             }
         };
         let rows = batches.iter().flat_map(|batch| {

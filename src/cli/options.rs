@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, ValueEnum};
 
-use crate::extract::BadRows;
+use crate::lake::publish::BadRows;
 use crate::settings::{Env, RawSettings, SettingsError, is_writable_file, names};
 use crate::simulator::SimulatorArgs;
 

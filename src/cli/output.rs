@@ -13,9 +13,11 @@ use serde_json::{Value as Json, json};
 
 use crate::calendar::DateRange;
 use crate::command::Command;
+use crate::engine::job::MerchantPlan;
+use crate::engine::result::{RunResult, Status, Stop, StopReason};
 use crate::exit::ExitCode;
-use crate::plan::{Action, Planned};
-use crate::result::{RunResult, Status, Stopped, write_file};
+use crate::files;
+use crate::plan::Action;
 use crate::settlement::columns::amounts;
 use crate::settlement::values::format_decimal;
 use crate::telemetry::Reporting;
@@ -64,8 +66,8 @@ impl Outcome {
         }
     }
 
-    pub(super) fn not_begun(command: Command, range: Option<DateRange>, dest: Option<&str>, stopped: Stopped, error: String) -> Self {
-        Self::Ended(Box::new(RunResult::not_begun(command, range, dest, stopped, error)))
+    pub(super) fn not_begun(command: Command, range: Option<DateRange>, dest: Option<&str>, stop: Stop) -> Self {
+        Self::Ended(Box::new(RunResult::not_begun(command, range, dest, stop)))
     }
 }
 
@@ -112,9 +114,9 @@ fn word(action: Action) -> &'static str {
 }
 
 /// Prints what would be done for each merchant's days, and gives the exit code.
-pub(super) fn plan((command, dest): (Command, &str), plans: &[impl Planned], output: &OutputArgs) -> ExitCode {
+pub(super) fn plan((command, dest): (Command, &str), plans: &[impl MerchantPlan], output: &OutputArgs) -> ExitCode {
     let (mut planned, mut skipped, mut ends) = (0u64, 0u64, None::<DateRange>);
-    for day in plans.iter().flat_map(Planned::days) {
+    for day in plans.iter().flat_map(MerchantPlan::days) {
         planned += 1;
         skipped += u64::from(day.action == Action::Skip);
         let DateRange { from, to } = ends.unwrap_or(DateRange { from: day.pay_date, to: day.pay_date });
@@ -126,7 +128,7 @@ pub(super) fn plan((command, dest): (Command, &str), plans: &[impl Planned], out
     let (from, to) = (ends.map(|range| range.from), ends.map(|range| range.to));
     let days = Each(|| {
         plans.iter().flat_map(|plan| {
-            let merchant_id = plan.merchant_id();
+            let merchant_id = plan.merchant().api_id();
             plan.days().map(move |day| {
                 json!({ "merchant_id": merchant_id, "pay_date": day.pay_date, "action": word(day.action), "reason": day.reason })
             })
@@ -138,7 +140,7 @@ pub(super) fn plan((command, dest): (Command, &str), plans: &[impl Planned], out
         OutputFormat::Json => json_line(&result),
         OutputFormat::Text => {
             for plan in plans {
-                let whose = if plans.len() > 1 { format!("{} ", plan.merchant_id()) } else { String::new() };
+                let whose = if plans.len() > 1 { format!("{} ", plan.merchant().api_id()) } else { String::new() };
                 for day in plan.days() {
                     line(format_args!("{whose}{} {:7} {}", day.pay_date, word(day.action), day.reason));
                 }
@@ -156,7 +158,7 @@ fn save(output: &OutputArgs, result: &impl Serialize) -> bool {
 }
 
 fn save_to(path: &Path, result: &impl Serialize) -> bool {
-    let saved = write_file(path, |file| write_json(result, file));
+    let saved = files::replace(path, |file| write_json(result, file));
     if let Err(error) = &saved {
         tracing::error!("cannot write the result to {}: {error}", path.display());
     }
@@ -177,7 +179,7 @@ pub(super) fn usage(error: &clap::Error) -> std::process::ExitCode {
         // the first paragraph; what clap lists is on lines of its own
         let first = told.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
         let message = first.split_whitespace().collect::<Vec<_>>().join(" ");
-        let result = RunResult::not_begun(command, None, None, Stopped::Settings, message);
+        let result = RunResult::not_begun(command, None, None, Stop { reason: StopReason::Settings, message });
         if let Some(path) = result_file(&arguments) {
             save_to(&path, &result);
         }
@@ -215,7 +217,10 @@ fn text(result: &RunResult) {
         row(column.name, format_decimal(sum, 2));
     }
     row("written", format!("{} bytes", result.tally.bytes_written));
-    row("requests", format!("{} ({} retries, {} for tokens)", result.requests, result.retries, result.token_requests));
+    row(
+        "requests",
+        format!("{} ({} retries, {} for tokens)", result.requests.requests, result.requests.retries, result.requests.token_requests),
+    );
     if let Some(column) = table.column_mut(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

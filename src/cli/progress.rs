@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::walk::{DayOutcome, Observer};
+use crate::engine::outcome::{DayFailed, DayOutcome, Observer};
 
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
@@ -61,9 +61,9 @@ impl Observer for Progress {
                 let what = if day.written { "published" } else { "unchanged" };
                 tracing::info!(pay_date = %day.pay_date, rows = day.rows, bytes = day.bytes, "{what}");
             }
-            DayOutcome::Failed(pay_date, error) => {
+            DayOutcome::Failed(DayFailed { pay_date, failure, attempts }) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%pay_date, attempts = error.attempts, "failed: {}", error.message);
+                tracing::error!(%pay_date, attempts, "failed: {}", failure.message());
             }
             DayOutcome::NotAttempted(pay_date) => tracing::debug!(%pay_date, "not attempted"),
         }

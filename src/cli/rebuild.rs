@@ -1,17 +1,22 @@
 //! `rebuild`: days made again from what was kept of the API's answers.
 
+use std::sync::Arc;
+
+use chrono::Utc;
 use clap::Args;
 use uuid::Uuid;
 
 use crate::calendar::DateRange;
 use crate::command::Command;
+use crate::engine::job::Job;
+use crate::engine::result::{Stop, StopReason};
+use crate::engine::{RunOptions, execute};
 use crate::errors::chain;
 use crate::exit::ExitCode;
-use crate::extract::{Reading, RebuildPolicy};
+use crate::jobs::Reading;
+use crate::jobs::rebuild::RebuildJob;
 use crate::lake::destination::Destination;
 use crate::lake::store::Lake;
-use crate::rebuild::{RebuildConfig, plan, rebuild};
-use crate::result::Stopped;
 use crate::settings::{self, RawSettings, SettingsError};
 use crate::telemetry::Reporting;
 
@@ -56,26 +61,31 @@ impl RebuildArgs {
     async fn outcome(&self, global: &GlobalArgs, reporting: &mut Reporting) -> Outcome {
         let range = settings::range(&self.from, &self.to);
         let shown_range = range.as_ref().ok().copied();
-        let (config, dest) = match range.and_then(|range| self.config(range, global, reporting)) {
+        let (job, options, dest) = match range.and_then(|range| self.config(range, global, reporting)) {
             Ok(settings) => settings,
             Err(error) => {
-                return Outcome::not_begun(Command::Rebuild, shown_range, self.lake.dest.as_deref(), Stopped::Settings, chain(&error));
+                return Outcome::not_begun(
+                    Command::Rebuild,
+                    shown_range,
+                    self.lake.dest.as_deref(),
+                    Stop { reason: StopReason::Settings, message: chain(&error) },
+                );
             }
         };
-        let failed = |stopped, message| Outcome::not_begun(Command::Rebuild, shown_range, Some(&config.dest), stopped, message);
+        let failed = |stop| Outcome::not_begun(Command::Rebuild, shown_range, Some(&options.dest), stop);
         let lake = match Lake::open_existing(&dest) {
             Ok(lake) => lake,
-            Err(error) => return failed(Stopped::Lake, chain(&error)),
+            Err(error) => return failed(Stop { reason: StopReason::Lake, message: chain(&error) }),
         };
         if self.dry_run {
-            return match plan(&lake, &config).await {
-                Ok(plans) => Outcome::Planned(output::plan((Command::Rebuild, &config.dest), &plans.merchants, &self.output)),
-                Err(error) => failed(error.stopped(), error.told(&config.dest)),
+            return match job.plans(Some(&lake)).await {
+                Ok(plans) => Outcome::Planned(output::plan((Command::Rebuild, &options.dest), &plans, &self.output)),
+                Err(error) => failed(error.stop(&options.dest)),
             };
         }
-        reporting.begins(Command::Rebuild, &config.run_id);
+        reporting.begins(Command::Rebuild, &options.run_id);
         let progress = Progress::new(global.quiet);
-        let result = rebuild(&lake, &config, &progress, signals()).await;
+        let result = execute(&job, &lake, &options, &progress, signals()).await;
         Progress::finish();
         Outcome::Ended(Box::new(result))
     }
@@ -85,7 +95,7 @@ impl RebuildArgs {
         range: DateRange,
         global: &GlobalArgs,
         reporting: &mut Reporting,
-    ) -> Result<(RebuildConfig, Destination), SettingsError> {
+    ) -> Result<(RebuildJob, RunOptions, Destination), SettingsError> {
         self.output.check()?;
         let flags = RawSettings {
             dest: self.lake.dest.clone(),
@@ -97,18 +107,20 @@ impl RebuildArgs {
             *reporting = Reporting::new(&raw)?;
         }
         let dest = settings::destination(&raw)?;
-        let config = RebuildConfig {
+        let options = RunOptions {
+            command: Command::Rebuild,
             run_id: Uuid::now_v7().to_string(),
             dest: dest.to_string(),
+            concurrency: settings::concurrency(&raw)?,
+            clock: Arc::new(Utc::now),
+        };
+        let job = RebuildJob {
             merchants: settings::merchants_of(&raw)?,
             range,
-            concurrency: settings::concurrency(&raw)?,
-            policy: RebuildPolicy {
-                reading: Reading { empty_codes: settings::empty_codes(&raw), bad_rows: raw.bad_rows.unwrap_or_default() },
-                max_answer_bytes: settings::max_answer_bytes(&raw)?,
-                allow_empty_replacement: raw.allow_empty_replacement.unwrap_or_default(),
-            },
+            reading: Reading { empty_codes: settings::empty_codes(&raw), bad_rows: raw.bad_rows.unwrap_or_default() },
+            max_response_bytes: settings::max_answer_bytes(&raw)?,
+            allow_empty_replacement: raw.allow_empty_replacement.unwrap_or_default(),
         };
-        Ok((config, dest))
+        Ok((job, options, dest))
     }
 }

@@ -8,16 +8,16 @@ use tokio::sync::watch;
 
 use crate::cookiepay::client::Client;
 use crate::cookiepay::throttle::Throttle;
+use crate::engine::shutdown::{Signal, Signals};
 use crate::errors::chain;
+use crate::jobs::fetch::MerchantClient;
 use crate::lake::record::Environment;
-use crate::run::Asked;
 use crate::settings::{ApiSettings, Merchant, Root};
 use crate::simulator::Simulator;
-use crate::walk::Signal;
 
 /// The merchants' clients, and the simulator they ask where that is embedded.
 pub(super) struct Session {
-    pub(super) asked: Vec<Asked>,
+    pub(super) merchants: Vec<MerchantClient>,
     pub(super) environment: Environment,
     /// As records name it: a port that changes with every run says nothing.
     pub(super) source_url: String,
@@ -39,19 +39,19 @@ impl Session {
             }
         };
         let pace = settings.pace();
-        let mut asked = Vec::new();
+        let mut merchants = Vec::new();
         for Merchant { credentials, name, rate_limit } in std::mem::take(&mut settings.merchants) {
             let pace = rate_limit.map_or_else(|| pace.clone(), Throttle::new);
             let client = Client::new(settings.client_config(base_url.clone(), pace), credentials);
             let client = client.map_err(|error| format!("cannot set up TLS: {}", chain(&error)))?;
-            asked.push(Asked { client, merchant: name });
+            merchants.push(MerchantClient { client, merchant: name });
         }
-        Ok(Self { asked, environment: settings.environment, source_url, empty_codes: settings.empty_codes, _simulator: simulator })
+        Ok(Self { merchants, environment: settings.environment, source_url, empty_codes: settings.empty_codes, _simulator: simulator })
     }
 }
 
 /// Listens for SIGINT and SIGTERM from now on; the first of them is what the receiver holds.
-pub(super) fn signals() -> watch::Receiver<Option<Signal>> {
+pub(super) fn signals() -> Signals {
     use tokio::signal::unix::{SignalKind, signal};
     let (send, receive) = watch::channel(None);
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {

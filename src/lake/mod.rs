@@ -14,6 +14,7 @@ mod folder;
 pub mod layout;
 pub(crate) mod lock;
 mod profile;
+pub mod publish;
 pub mod raw;
 pub mod record;
 pub(crate) mod seal;

@@ -1,4 +1,4 @@
-//! The day record: what each file of the table says of its day. State is read from these alone.
+//! The day record: what each file of the table states about its day. State is read from these records alone.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::de::Error as _;
@@ -37,17 +37,25 @@ impl std::fmt::Display for Environment {
     }
 }
 
-/// Whether a day may still change in the ordinary course of things.
+/// Whether a day is expected to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Nothing more is expected of it.
     Closed,
-    /// It will be asked for again.
+    /// It will be fetched again.
     Open,
 }
 
-/// What a file says of its day.
+impl State {
+    /// Open if there is a reason for it.
+    #[must_use]
+    pub fn of(open_because: &[OpenReason]) -> Self {
+        if open_because.is_empty() { Self::Closed } else { Self::Open }
+    }
+}
+
+/// What a file states about its day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DayRecord {
     /// [`crate::settlement::columns::SCHEMA_VERSION`] of the tool that wrote the file.
@@ -56,17 +64,17 @@ pub struct DayRecord {
     pub schema_fingerprint: String,
     /// The tool's version.
     pub tool_version: String,
-    /// Which API it asked.
+    /// Which API the day comes from.
     pub environment: Environment,
     /// The API's root.
     pub source_url: String,
-    /// The API id asked for.
+    /// The requested API id.
     pub merchant_id: String,
-    /// The pay date asked for.
+    /// The requested pay date.
     pub pay_date: NaiveDate,
     /// The run that wrote the file.
     pub run_id: String,
-    /// When the answer's headers arrived, to the millisecond.
+    /// When the response headers arrived, to the millisecond.
     pub extracted_at: DateTime<Utc>,
     /// `RESULTCODE`
     pub result_code: String,
@@ -74,13 +82,13 @@ pub struct DayRecord {
     pub result_message: Option<String>,
     /// Closed or open.
     pub state: State,
-    /// Why it is open; empty where it is closed.
+    /// Why it is open; empty if it is closed.
     pub open_because: Vec<OpenReason>,
     /// Rows in the file.
     pub rows: u64,
     /// Rows whose payout status is not `03`.
     pub pending_rows: u64,
-    /// Rows of the answer that could not be read and are not in the file.
+    /// Rows of the response that could not be read and are not in the file.
     pub rejected_rows: u64,
     /// Exact sums by amount column: decimals in strings, and nothing else.
     #[serde(deserialize_with = "exact_sums")]
@@ -90,16 +98,16 @@ pub struct DayRecord {
     pub nulls: Json,
     /// Rows for which `auth_amount - fee - vat = payment_amount` does not hold.
     pub unbalanced_rows: u64,
-    /// Tells whether the day's content changed.
+    /// Changes if the day's content changes.
     pub digest: String,
-    /// The answer as received, where it was kept.
+    /// The response as received, if it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<Evidence>,
     /// SHA-256 of the file with these 64 digits as zeros.
     pub seal: String,
 }
 
-/// What the day record says of a day's evidence.
+/// A saved response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The object's path inside the lake.
@@ -112,20 +120,20 @@ pub struct Evidence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OpenReason {
-    /// The answer came before the pay date had passed in Seoul.
+    /// The response arrived before the pay date had passed in Seoul.
     PayDateNotPassed,
     /// Rows are still to be paid out.
     PendingRows,
     /// Rows were rejected.
     RejectedRows,
-    /// "No rows" by its code, and no day of the merchant is known to have any: the account may be wrong.
+    /// Empty by its code, and no day of the merchant is known to have rows: the account may be wrong.
     EmptyUnproven,
 }
 
 impl std::fmt::Display for OpenReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::PayDateNotPassed => "asked before the pay date had passed",
+            Self::PayDateNotPassed => "fetched before the pay date had passed",
             Self::PendingRows => "rows are pending",
             Self::RejectedRows => "rows were rejected",
             Self::EmptyUnproven => "empty, and no day of the merchant is known to have rows",
@@ -138,25 +146,22 @@ impl std::fmt::Display for OpenReason {
 pub struct Closing {
     /// The pay date.
     pub pay_date: NaiveDate,
-    /// When the answer's headers arrived.
+    /// When the response headers arrived.
     pub extracted_at: DateTime<Utc>,
     /// Rows whose payout status is not `03`.
     pub pending_rows: u64,
     /// Rows that were rejected.
     pub rejected_rows: u64,
-    /// The answer was empty by its code, and the merchant has no day with rows so far.
-    pub empty_unproven: bool,
 }
 
 impl Closing {
-    /// Why the day stays open; nothing where it is closed.
+    /// Why the day stays open; empty if it is closed.
     #[must_use]
     pub fn open_because(&self) -> Vec<OpenReason> {
         [
             (seoul_date(self.extracted_at) <= self.pay_date, OpenReason::PayDateNotPassed),
             (self.pending_rows > 0, OpenReason::PendingRows),
             (self.rejected_rows > 0, OpenReason::RejectedRows),
-            (self.empty_unproven, OpenReason::EmptyUnproven),
         ]
         .into_iter()
         .filter_map(|(holds, reason)| holds.then_some(reason))
@@ -164,20 +169,20 @@ impl Closing {
     }
 }
 
-/// Whether an answer is dated later than any that can have come by now: it was dated by a clock that was ahead.
-/// Clocks that are kept differ by less.
+/// Whether a response is dated later than any that can have arrived by now, because a clock that was ahead dated it.
+/// Synchronized clocks differ by less than five minutes.
 #[must_use]
 pub fn is_ahead(extracted_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     const APART: TimeDelta = TimeDelta::minutes(5);
     extracted_at - now > APART
 }
 
-/// A sum that cannot be read must not pass for zero.
+/// A sum that cannot be read must not be taken for zero.
 fn exact_sums<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Json>, D::Error> {
     let sums = Map::deserialize(deserializer)?;
     let unreadable = sums.iter().find(|(_, sum)| sum.as_str().and_then(parse_sum).is_none());
     match unreadable {
-        Some((column, sum)) => Err(D::Error::custom(format_args!("the sum of {column} is {sum}, which is no decimal"))),
+        Some((column, sum)) => Err(D::Error::custom(format_args!("the sum of {column} is {sum}, which is not a decimal"))),
         None => Ok(sums),
     }
 }
@@ -186,13 +191,13 @@ fn null_counts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Er
     let nulls = Map::deserialize(deserializer)?;
     let counts = |kinds: &Json| kinds.as_object().is_some_and(|kinds| kinds.values().all(Json::is_u64));
     match nulls.iter().find(|(_, kinds)| !counts(kinds)) {
-        Some((column, kinds)) => Err(D::Error::custom(format_args!("the NULLs of {column} are {kinds}, which are no counts"))),
+        Some((column, kinds)) => Err(D::Error::custom(format_args!("the NULLs of {column} are {kinds}, which are not counts"))),
         None => Ok(nulls.into()),
     }
 }
 
 impl DayRecord {
-    /// The same of a file that this version of the tool writes, in a run.
+    /// The record of the same day in a file that this version of the tool writes, in a run.
     #[must_use]
     pub(crate) fn rewritten_by(self, run_id: String) -> Self {
         Self {
@@ -204,7 +209,7 @@ impl DayRecord {
         }
     }
 
-    /// Whether a day with the same content has to be written again because its record changed.
+    /// Whether a day with the same content must be rewritten because its record changed.
     #[must_use]
     pub fn supersedes(&self, stored: &Self) -> bool {
         let closes = self.state == State::Closed && stored.state == State::Open;
@@ -224,7 +229,6 @@ mod tests {
             extracted_at: at.parse().unwrap_or_default(),
             pending_rows: 0,
             rejected_rows: 0,
-            empty_unproven: false,
         };
         assert_eq!(closing("2024-01-05T14:59:59.999Z").open_because(), [OpenReason::PayDateNotPassed]);
         assert_eq!(closing("2024-01-05T15:00:00Z").open_because(), []);

@@ -28,7 +28,7 @@ use super::layout::{DayKey, HISTORY, RAW, SETTLEMENTS, STAGING, UNKNOWN_RUN, sta
 use super::lock::DayLock;
 use super::record::{DayRecord, Evidence};
 use super::seal;
-use super::staging::{Abandoned, Over, Staged, StagingFolder, Version};
+use super::staging::{Abandoned, Over, Staged, StagingFolder, StagingWriter, Version};
 
 /// A lake, opened.
 pub struct Lake {
@@ -290,6 +290,35 @@ impl Lake {
             }
         }
         Ok(staged)
+    }
+
+    /// Stages an object while `write` writes it on a blocking thread.
+    ///
+    /// # Errors
+    /// The store's failure, else the writer's. Nothing is then left.
+    pub(crate) async fn write_staged<T: Send + 'static, E: From<LakeError> + Send + 'static>(
+        &self,
+        target: Path,
+        run_id: &str,
+        write: impl FnOnce(StagingWriter) -> Result<T, E> + Send + 'static,
+    ) -> Result<(Staged, T), E> {
+        let (chunks, bytes) = mpsc::channel(2);
+        let writer = tokio::task::spawn_blocking(move || write(StagingWriter::new(chunks)));
+        let (staged, written) = tokio::join!(self.stage(target, run_id, bytes), writer);
+        let panicked = |error: tokio::task::JoinError| LakeError::Open { dest: "a thread".into(), source: Arc::new(error) };
+        match (staged, written.map_err(panicked)) {
+            (Ok(staged), Ok(Ok(written))) => Ok((staged, written)),
+            // if the store failed, the writer only knows that nobody took its bytes
+            (Err(error), _) => Err(error.into()),
+            (Ok(staged), Ok(Err(error))) => {
+                staged.discard().await;
+                Err(error)
+            }
+            (Ok(staged), Err(error)) => {
+                staged.discard().await;
+                Err(error.into())
+            }
+        }
     }
 
     fn begin_object(&self, target: Path, run_id: &str) -> Staged {

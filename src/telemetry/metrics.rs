@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use chrono::Utc;
 use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
 
+use crate::engine::result::{Dates, RunResult};
 use crate::exit::ExitCode;
-use crate::result::{Dates, RunResult, write_file};
+use crate::files;
 use crate::settings::{SettingsError, is_writable_file};
 
 const LAST_SUCCESS: &str = "cookiepay_etl_last_success_timestamp_seconds";
@@ -28,7 +29,7 @@ pub(super) fn write(path: &Path, result: &RunResult) -> io::Result<()> {
     let now = seconds(Utc::now().timestamp_millis());
     let success = if result.exit_code == ExitCode::Success { Some(now) } else { last_success(path, result.command.name()) };
     let text = text(result, now, success).map_err(io::Error::other)?;
-    write_file(path, |file| file.write_all(text.as_bytes()))
+    files::replace(path, |file| file.write_all(text.as_bytes()))
 }
 
 /// When the command last succeeded, as the file of an earlier run has it.
@@ -56,9 +57,9 @@ fn text(result: &RunResult, now: f64, success: Option<f64>) -> prometheus::Resul
     }
     whole("last_run_exit_code", "Exit code of the last run.", result.exit_code.number().into())?;
     whole("last_run_duration_seconds", "How long the last run took.", seconds(i64::try_from(result.duration_ms).unwrap_or(i64::MAX)))?;
-    whole("last_run_requests", "Requests sent to the API, those for tokens included.", result.requests as f64)?;
-    whole("last_run_retries", "Requests that repeated a failed one.", result.retries as f64)?;
-    whole("last_run_token_requests", "Requests for tokens.", result.token_requests as f64)?;
+    whole("last_run_requests", "Requests sent to the API, those for tokens included.", result.requests.requests as f64)?;
+    whole("last_run_retries", "Requests that repeated a failed one.", result.requests.retries as f64)?;
+    whole("last_run_token_requests", "Requests for tokens.", result.requests.token_requests as f64)?;
     whole("last_run_restated_days", "Days whose stored content was replaced by another.", result.restated.len() as f64)?;
 
     let days = gauge("cookiepay_etl_last_run_days", "Days of the last run by what became of them.", &["command", "merchant_id", "state"])?;

@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 
 use crate::command::Command;
 use crate::cookiepay::client::is_loopback;
+use crate::engine::result::{RunResult, Status};
 use crate::errors::chain;
-use crate::result::{RunResult, Status};
 use crate::settings::{RawSettings, SettingsError};
 
 pub use openlineage::Lineage;

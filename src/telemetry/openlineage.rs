@@ -12,8 +12,8 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use crate::command::Command;
+use crate::engine::result::{RunResult, Status};
 use crate::lake::destination::Destination;
-use crate::result::{RunResult, Status};
 use crate::settings::SettingsError;
 use crate::settlement::columns::COLUMNS;
 

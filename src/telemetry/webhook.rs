@@ -7,8 +7,9 @@ use reqwest::Url;
 use serde_json::{Value as Json, json};
 
 use crate::cookiepay::client::is_loopback;
+use crate::engine::result::RunResult;
 use crate::exit::ExitCode;
-use crate::result::{Restated, RunResult};
+use crate::lake::publish::Restated;
 use crate::settings::SettingsError;
 
 use super::receiver;

@@ -1,0 +1,86 @@
+//! Reads one pay date, or one transaction of it, without a lake.
+
+use arrow_array::RecordBatch;
+use chrono::{NaiveDate, SubsecRound as _};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::cookiepay::client::{Client, PendingAnswer};
+use crate::cookiepay::decode::{BodyReader, TextReader};
+use crate::cookiepay::envelope;
+use crate::cookiepay::error::{ReadError, Redactor};
+use crate::engine::failure::{Failure, FailureKind};
+use crate::settlement::batch::{BatchBuilder, DayContext};
+
+/// Rows to look up.
+#[derive(Debug, Clone, Copy)]
+pub struct Lookup<'a> {
+    /// The pay date.
+    pub pay_date: NaiveDate,
+    /// The PG's transaction number, if only one transaction is wanted.
+    pub transaction_id: Option<&'a str>,
+    /// Result codes that mean "no rows".
+    pub empty_codes: &'a [String],
+}
+
+/// A lookup that failed.
+#[derive(Debug, Clone)]
+pub struct LookupFailed {
+    /// Why.
+    pub failure: Failure,
+    /// Attempts made.
+    pub attempts: u32,
+}
+
+impl Lookup<'_> {
+    /// Fetches the rows, as batches of the table.
+    ///
+    /// # Errors
+    /// The last attempt's failure; one row that cannot be read refuses them all.
+    pub async fn run(self, client: &Client) -> Result<Vec<RecordBatch>, LookupFailed> {
+        let read = client.settlement(self.pay_date, self.transaction_id, async |response| self.read(client, response).await);
+        read.await.map_err(|error| LookupFailed { failure: error.cause.into(), attempts: error.attempts })
+    }
+
+    async fn read(self, client: &Client, response: PendingAnswer) -> Result<Vec<RecordBatch>, ReadError<Failure>> {
+        let (body, events) = mpsc::channel(16);
+        let context = DayContext {
+            merchant_id: client.api_id().to_owned(),
+            pay_date: self.pay_date,
+            extracted_at: response.arrived.trunc_subsecs(3),
+            run_id: Uuid::now_v7().to_string(),
+        };
+        let (charset, limit, empty_codes, secrets) = (response.charset, response.limit, self.empty_codes.to_vec(), response.redactor);
+        let reader = tokio::task::spawn_blocking(move || {
+            let text = TextReader::new(BodyReader::new(events, None), charset, limit)?;
+            collect(text, context, &empty_codes, &secrets)
+        });
+        let ((), read) = tokio::join!(response.body.pump(body), reader);
+        read.unwrap_or_else(|panic| Err(Failure::internal(panic).into()))
+    }
+}
+
+fn collect(
+    text: TextReader,
+    context: DayContext,
+    empty_codes: &[String],
+    secrets: &Redactor,
+) -> Result<Vec<RecordBatch>, ReadError<Failure>> {
+    let mut builder = BatchBuilder::new(context);
+    let mut batches = Vec::new();
+    let mut bad = None;
+    envelope::read(text, empty_codes, |position, row| {
+        if let Err(error) = builder.push(position, row) {
+            bad.get_or_insert_with(|| error.shown(|text| secrets.whole(text)));
+        }
+        if builder.is_full() {
+            batches.push(builder.take().map_err(Failure::internal)?);
+        }
+        Ok(())
+    })?;
+    if let Some(error) = bad {
+        return Err(Failure::new(FailureKind::Contract, error).into());
+    }
+    batches.push(builder.take().map_err(Failure::internal)?);
+    Ok(batches)
+}

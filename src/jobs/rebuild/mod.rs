@@ -1,0 +1,99 @@
+//! The job of rebuilding: days from the newest response that was kept or, if this version's schema only has more columns,
+//! from the day's own file. Never calls the API.
+
+mod plan;
+mod read;
+
+use chrono::NaiveDate;
+
+use crate::calendar::DateRange;
+use crate::engine::job::{Job, KnownRows, MerchantPlan, PlanError, ReadDay, Unplanned, Walked};
+use crate::engine::result::Requests;
+use crate::lake::layout::{MerchantName, Merchants};
+use crate::lake::publish::{Origin, PublishPolicy};
+use crate::lake::store::Lake;
+use crate::plan::PlannedDay;
+
+use super::Reading;
+
+pub use plan::RebuildPlan;
+use read::SavedReader;
+
+/// Rebuilds a range of pay dates.
+pub struct RebuildJob {
+    /// Whose days.
+    pub merchants: Merchants,
+    /// The days.
+    pub range: DateRange,
+    /// How responses are read.
+    pub reading: Reading,
+    /// The largest response accepted, in bytes, decompressed.
+    pub max_response_bytes: u64,
+    /// Whether a response without rows may replace a day that had rows.
+    pub allow_empty_replacement: bool,
+}
+
+impl MerchantPlan for RebuildPlan {
+    fn merchant(&self) -> &MerchantName {
+        &self.merchant
+    }
+
+    fn range(&self) -> Option<DateRange> {
+        Some(self.range)
+    }
+
+    fn days(&self) -> impl Iterator<Item = PlannedDay> {
+        self.range.days().map(|pay_date| self.planned_day(pay_date))
+    }
+
+    /// Takes no longer for a range of centuries than for the days that the lake holds.
+    fn days_to_do(&self) -> impl Iterator<Item = NaiveDate> {
+        self.rebuilt_days()
+    }
+
+    fn known_rows(&self) -> &KnownRows {
+        &self.known_rows
+    }
+}
+
+impl Job for RebuildJob {
+    type Plan = RebuildPlan;
+
+    fn unplanned(&self) -> Unplanned {
+        let named = self.merchants.named().iter().map(MerchantName::api_id);
+        let merchant_ids = if self.merchants.named().is_empty() { vec![String::new()] } else { named.collect() };
+        Unplanned { merchant_ids, range: Some(self.range) }
+    }
+
+    /// Costs three listings, and the records of the range.
+    async fn plans(&self, lake: Option<&Lake>) -> Result<Vec<RebuildPlan>, PlanError> {
+        match lake {
+            Some(lake) => plan::plans(self, lake).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn policy(&self) -> PublishPolicy {
+        let Self { reading, allow_empty_replacement, .. } = self;
+        PublishPolicy { origin: Origin::Saved, bad_rows: reading.bad_rows, allow_empty_replacement: *allow_empty_replacement }
+    }
+
+    fn reader<'r>(&'r self, lake: &'r Lake, plan: &'r RebuildPlan, run_id: &'r str) -> impl ReadDay + 'r {
+        SavedReader { job: self, lake, plan, run_id }
+    }
+
+    fn review(&self, plan: &RebuildPlan, _: &Walked) {
+        let days = plan.range.len() - plan.rebuilt_days().count() as u64;
+        if days > 0 {
+            tracing::warn!(
+                merchant_id = plan.merchant.api_id(),
+                days,
+                "days are left as they are: no response was kept of them, or none as late as their file"
+            );
+        }
+    }
+
+    fn requests(&self) -> Requests {
+        Requests::default()
+    }
+}
