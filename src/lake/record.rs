@@ -219,6 +219,37 @@ impl DayRecord {
 }
 
 #[cfg(test)]
+impl DayRecord {
+    /// The record of a closed day without rows.
+    pub(crate) fn sample() -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            schema_fingerprint: fingerprint().to_owned(),
+            tool_version: String::new(),
+            environment: Environment::Live,
+            source_url: String::new(),
+            merchant_id: "m".into(),
+            pay_date: NaiveDate::default(),
+            run_id: String::new(),
+            extracted_at: DateTime::UNIX_EPOCH,
+            result_code: "0000".into(),
+            result_message: None,
+            state: State::Closed,
+            open_because: Vec::new(),
+            rows: 0,
+            pending_rows: 0,
+            rejected_rows: 0,
+            sums: Map::new(),
+            nulls: Map::new().into(),
+            unbalanced_rows: 0,
+            digest: String::new(),
+            raw: None,
+            seal: String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

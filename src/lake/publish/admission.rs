@@ -12,7 +12,7 @@ use crate::lake::staging::Over;
 use crate::lake::store::{DayFile, Kept};
 use crate::settlement::columns::{SchemaFit, fingerprint};
 
-use super::{Origin, PublishError, PublishPolicy, Publisher};
+use super::{Origin, PublishError, Publisher};
 
 /// Whether a prepared day goes into the lake.
 pub(super) enum Admission {
@@ -80,18 +80,19 @@ enum Decision {
     Replace,
 }
 
-fn decide(record: &DayRecord, stored: &DayFile, policy: PublishPolicy, now: DateTime<Utc>) -> Decision {
-    if stored.record.seal == record.seal {
+/// `fit` is how the stored file's columns relate to this version's.
+fn decide(record: &DayRecord, stored: &DayRecord, fit: SchemaFit, origin: Origin, now: DateTime<Utc>) -> Decision {
+    if stored.seal == record.seal {
         return Decision::IsStored;
     }
-    let same = stored.fit == SchemaFit::Same && stored.record.digest == record.digest;
+    let same = fit == SchemaFit::Same && stored.digest == record.digest;
     // a clock that was ahead dated the stored day; the API has responded just now
-    let ahead = policy.origin == Origin::Api && is_ahead(stored.record.extracted_at, now);
+    let ahead = origin == Origin::Api && is_ahead(stored.extracted_at, now);
     match (same, ahead) {
         (true, true) => Decision::Overwrite,
         (false, true) => Decision::Replace,
-        _ if stored.record.extracted_at > record.extracted_at => Decision::AsStored,
-        (true, false) if record.supersedes(&stored.record) => Decision::Overwrite,
+        _ if stored.extracted_at > record.extracted_at => Decision::AsStored,
+        (true, false) if record.supersedes(stored) => Decision::Overwrite,
         (true, false) => Decision::AsStoredIfWhole,
         (false, false) => Decision::Replace,
     }
@@ -108,7 +109,7 @@ impl Publisher<'_> {
             Err(error) => return Err(error.into()),
         };
         let now = (self.clock)();
-        let decision = decide(record, &stored, self.policy, now);
+        let decision = decide(record, &stored.record, stored.fit, self.policy.origin, now);
         self.warn(key, record, &stored, &decision, now);
         match decision {
             Decision::IsStored => Ok(Admission::IsStored),
@@ -158,5 +159,73 @@ impl Publisher<'_> {
             return Err(PublishError::EmptyReplacement { stored_rows: stored.record.rows });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::lake::record::OpenReason;
+
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+    /// A record of a response that arrived this many minutes ago.
+    fn record(minutes_ago: i64, digest: &str) -> DayRecord {
+        let extracted_at = NOW - TimeDelta::minutes(minutes_ago);
+        DayRecord { extracted_at, digest: digest.into(), seal: format!("{digest} {minutes_ago}"), ..DayRecord::sample() }
+    }
+
+    fn decided(new: &DayRecord, stored: &DayRecord) -> Decision {
+        decide(new, stored, SchemaFit::Same, Origin::Api, NOW)
+    }
+
+    #[test]
+    fn different_content_replaces_an_earlier_response_and_yields_to_a_later_one() {
+        assert_eq!(decided(&record(1, "a"), &record(9, "b")), Decision::Replace);
+        assert_eq!(decided(&record(9, "a"), &record(1, "b")), Decision::AsStored);
+    }
+
+    #[test]
+    fn equal_content_stays_if_its_file_is_undamaged() {
+        assert_eq!(decided(&record(1, "a"), &record(9, "a")), Decision::AsStoredIfWhole);
+        assert_eq!(decided(&record(9, "a"), &record(1, "a")), Decision::AsStored);
+    }
+
+    #[test]
+    fn equal_content_of_another_schema_is_rewritten() {
+        let (new, stored) = (record(1, "a"), record(9, "a"));
+        assert_eq!(decide(&new, &stored, SchemaFit::Other, Origin::Saved, NOW), Decision::Replace);
+    }
+
+    #[test]
+    fn an_open_day_that_is_now_closed_is_overwritten_without_keeping_it() {
+        let open = DayRecord { state: State::Open, open_because: vec![OpenReason::PendingRows], ..record(9, "a") };
+        assert_eq!(decided(&record(1, "a"), &open), Decision::Overwrite);
+    }
+
+    #[test]
+    fn the_very_file_that_was_stored_is_recognized() {
+        assert_eq!(decided(&record(1, "a"), &record(1, "a")), Decision::IsStored);
+    }
+
+    #[test]
+    fn a_day_dated_ahead_of_the_clock_is_replaced_by_a_response_but_not_by_a_rebuild() {
+        let ahead = record(-10, "b");
+        assert_eq!(decided(&record(0, "a"), &ahead), Decision::Replace);
+        assert_eq!(decided(&record(0, "b"), &ahead), Decision::Overwrite);
+        assert_eq!(decide(&record(0, "a"), &ahead, SchemaFit::Same, Origin::Saved, NOW), Decision::AsStored);
+        // clocks that are synchronized differ a little
+        assert_eq!(decided(&record(0, "a"), &record(-4, "b")), Decision::AsStored);
+    }
+
+    #[test]
+    fn a_day_with_rows_is_protected_unless_all_of_them_are_pending() {
+        let day = |state, rows, pending_rows| DayRecord { state, rows, pending_rows, ..DayRecord::sample() };
+        assert!(is_protected(&day(State::Closed, 3, 0)));
+        assert!(is_protected(&day(State::Open, 3, 2)));
+        assert!(!is_protected(&day(State::Open, 3, 3)));
+        assert!(!is_protected(&day(State::Closed, 0, 0)));
     }
 }

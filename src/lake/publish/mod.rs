@@ -391,3 +391,24 @@ impl Refusals {
         self.over = Some(over);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lake::staging::Version;
+
+    #[test]
+    fn a_store_that_keeps_refusing_the_version_it_names_is_written_without_the_condition() {
+        let over = || Over::Version(Version::unnamed());
+        let mut refusals = Refusals::default();
+        for _ in 0..Refusals::FUTILE {
+            assert_eq!(*refusals.condition(&over()), over());
+            refusals.add(over());
+        }
+        assert_eq!(*refusals.condition(&over()), Over::Whatever);
+        // nothing is never taken for a version: another run has created the day
+        assert_eq!(*refusals.condition(&Over::Nothing), Over::Nothing);
+        refusals.add(Over::Nothing);
+        assert_eq!(*refusals.condition(&over()), over());
+    }
+}
