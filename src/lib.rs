@@ -21,6 +21,7 @@ pub(crate) mod files;
 pub mod jobs;
 pub mod lake;
 pub mod plan;
+pub mod scope;
 pub mod settings;
 pub mod settlement;
 pub mod simulator;

@@ -1,4 +1,4 @@
-//! What a lake holds of a range, day by day, read from its files' records alone. Changes nothing.
+//! What a lake holds of a range, day by day, read from its day records. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -10,12 +10,13 @@ use serde_json::{Map, Value as Json};
 
 use crate::calendar::DateRange;
 use crate::lake::error::LakeError;
-use crate::lake::layout::{DayKey, MerchantName, Merchants, is_damaged};
+use crate::lake::layout::{DayKey, is_damaged};
 use crate::lake::record::{DayRecord, State};
 use crate::lake::store::{Lake, day_files};
 use crate::plan::SettleWindow;
+use crate::scope::{Scope, ScopedMerchant};
 
-/// What a day is, in a word.
+/// The state of a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DayState {
@@ -23,7 +24,7 @@ pub enum DayState {
     Closed,
     /// The same, and it has no rows.
     ClosedEmpty,
-    /// It will be asked for again.
+    /// It will be fetched again.
     Open,
     /// It has no file.
     Missing,
@@ -36,11 +37,11 @@ pub struct StatusDay {
     pub merchant_id: String,
     /// The pay date.
     pub pay_date: NaiveDate,
-    /// What it is.
+    /// Its state.
     pub state: DayState,
     /// Whether an earlier version of it is kept in `history/`.
     pub restated: bool,
-    /// Whether it is open for longer than days should be; the daily job no longer asks for it.
+    /// Whether it has been open for longer than the settle window; the daily job no longer fetches it.
     pub overdue: bool,
     /// Rows in its file.
     pub rows: Option<u64>,
@@ -48,9 +49,9 @@ pub struct StatusDay {
     pub pending_rows: Option<u64>,
     /// Exact sums by amount column.
     pub totals: Option<Map<String, Json>>,
-    /// When its answer arrived.
+    /// When its response arrived.
     pub extracted_at: Option<DateTime<Utc>>,
-    /// Why its file cannot be read, where it cannot; the next run fetches such a day again.
+    /// Why its file cannot be read; the next run fetches such a day again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
 }
@@ -66,9 +67,9 @@ pub struct Counts {
     pub open: u64,
     /// Without a file.
     pub missing: u64,
-    /// Of which an earlier version is kept.
+    /// Days of which an earlier version is kept.
     pub restated: u64,
-    /// Open for longer than days should be.
+    /// Open for longer than the settle window.
     pub overdue: u64,
 }
 
@@ -77,9 +78,9 @@ pub struct Counts {
 pub struct Status {
     /// Each merchant's, by merchant.
     pub merchants: Vec<MerchantStatus>,
-    /// All of them, counted.
+    /// All days by state.
     pub counts: Counts,
-    /// Merchants that were named and of which the range holds no day.
+    /// Merchants that were named and of which the lake holds no day in the range.
     pub absent: Vec<String>,
 }
 
@@ -89,7 +90,7 @@ pub struct MerchantStatus {
     /// The API id.
     pub merchant_id: String,
     range: DateRange,
-    /// Those of which the lake holds anything; of a range of centuries that may be few.
+    /// Those of which the lake holds anything: few, in a range of centuries.
     known: BTreeMap<NaiveDate, StatusDay>,
 }
 
@@ -103,56 +104,25 @@ impl MerchantStatus {
     }
 }
 
-/// Which days to look at.
-#[derive(Debug, Clone, Default)]
-pub struct Scope {
-    /// Whose days.
-    pub merchants: Merchants,
-    /// From this day on; else from each merchant's first.
-    pub from: Option<NaiveDate>,
-    /// Up to this day; else to each merchant's last.
-    pub to: Option<NaiveDate>,
-}
-
-impl Scope {
-    /// Each merchant's files in scope, and the range in which a day without one is missing.
-    pub(crate) fn of(&self, days: impl IntoIterator<Item = DayKey>) -> Vec<(MerchantName, Option<DateRange>, BTreeSet<NaiveDate>)> {
-        let mut by_merchant: BTreeMap<MerchantName, BTreeSet<NaiveDate>> = BTreeMap::new();
-        by_merchant.extend(self.merchants.named().iter().map(|merchant| (merchant.clone(), BTreeSet::new())));
-        for DayKey { pay_date, merchant } in days {
-            if self.merchants.include(&merchant) {
-                by_merchant.entry(merchant).or_default().insert(pay_date);
-            }
-        }
-        let scoped = by_merchant.into_iter().map(|(merchant, mut dates)| {
-            let range = self.from.or(dates.first().copied()).zip(self.to.or(dates.last().copied()));
-            let range = range.map(|(from, to)| DateRange { from, to }).filter(|range| range.from <= range.to);
-            dates.retain(|date| range.is_some_and(|range| range.contains(*date)));
-            (merchant, range, dates)
-        });
-        scoped.collect()
-    }
-}
-
-/// Reads the state of the days in scope: two listings, and the records of those days.
+/// Reads the state of the days in scope. Costs two listings, and the records of those days.
 ///
 /// # Errors
-/// Where the lake cannot be read.
+/// The lake cannot be read.
 pub async fn status(lake: &Lake, scope: &Scope, window: &SettleWindow) -> Result<Status, LakeError> {
     let stored: BTreeSet<DayKey> = lake.days().await?.into_iter().collect();
     let history = lake.history().await?;
     let mut status = Status::default();
     // a day of which only an earlier version is left is missing
-    let known: Vec<DayKey> = stored.iter().chain(history.keys()).cloned().collect();
-    for (merchant, range, dates) in scope.of(known) {
+    let held: Vec<DayKey> = stored.iter().chain(history.keys()).cloned().collect();
+    for ScopedMerchant { merchant, range, dates } in scope.merchants(held) {
         let merchant_id = merchant.api_id();
         let Some(range) = range else {
             status.absent.push(merchant_id);
             continue;
         };
-        let mut known: BTreeMap<NaiveDate, StatusDay> =
-            dates.iter().map(|pay_date| (*pay_date, StatusDay::missing(&merchant_id, *pay_date))).collect();
         let keys: Vec<DayKey> = dates.into_iter().map(|pay_date| DayKey { pay_date, merchant: merchant.clone() }).collect();
+        let mut known: BTreeMap<NaiveDate, StatusDay> =
+            keys.iter().map(|key| (key.pay_date, StatusDay::missing(&merchant_id, key.pay_date))).collect();
         let in_table: Vec<DayKey> = keys.iter().filter(|key| stored.contains(key)).cloned().collect();
         let mut files = pin!(day_files(lake, in_table));
         while let Some((DayKey { pay_date, .. }, file)) = files.try_next().await? {

@@ -1,4 +1,4 @@
-//! Reads every file of a lake back and holds it against its record. Changes nothing.
+//! Reads every file of a lake back and checks it against its day record. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +12,9 @@ use crate::lake::error::LakeError;
 use crate::lake::layout::{DayKey, MerchantName, is_damaged};
 use crate::lake::record::Environment;
 use crate::lake::store::Lake;
-use crate::status::Scope;
+use crate::scope::{Scope, ScopedMerchant};
 
-/// Something that is not as it should be.
+/// A file that is missing or not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// The pay date.
@@ -45,7 +45,7 @@ struct MerchantVerified {
 }
 
 impl Verified {
-    /// What is not as it should be, by merchant and day.
+    /// The differences, by merchant and day.
     pub fn differences(&self) -> impl Iterator<Item = Difference> + '_ {
         self.merchants
             .iter()
@@ -74,21 +74,21 @@ impl MerchantVerified {
     }
 }
 
-/// Verifies the days in scope, the versions of them in `history/` included; a day without a file between
-/// the scope's ends is a difference.
+/// Verifies the days in scope, including the versions of them in `history/`. A day without a file between the first and the
+/// last is a difference.
 ///
 /// # Errors
-/// Where the lake cannot be read.
+/// The lake cannot be read.
 pub async fn verify(lake: &Lake, scope: &Scope) -> Result<Verified, LakeError> {
-    /// Files at once: what S3 takes to answer is waited for together; a file is held on disk, not in memory.
+    /// Files checked in parallel. A file is held on disk, not in memory.
     const AT_ONCE: usize = 16;
     let stored: BTreeSet<DayKey> = lake.days().await?.into_iter().collect();
     let mut history = lake.history().await?;
     let mut verified = Verified::default();
     let mut environment: Option<(Environment, Path)> = None;
     // a day of which only an earlier version is left is missing, too
-    let known: Vec<DayKey> = stored.iter().chain(history.keys()).cloned().collect();
-    for (merchant, range, dates) in scope.of(known) {
+    let held: Vec<DayKey> = stored.iter().chain(history.keys()).cloned().collect();
+    for ScopedMerchant { merchant, range, dates } in scope.merchants(held) {
         let mut files: Vec<(DayKey, Path)> = Vec::new();
         let (mut present, mut found) = (BTreeSet::new(), BTreeMap::<NaiveDate, Vec<Difference>>::new());
         for pay_date in dates {
@@ -110,7 +110,10 @@ pub async fn verify(lake: &Lake, scope: &Scope) -> Result<Verified, LakeError> {
             if let Some(record) = audit.record {
                 let (first, witness) = environment.get_or_insert_with(|| (record.environment, at.clone()));
                 if *first != record.environment {
-                    what.push(format!("it is the {} API's day, and {witness} the {first} one's: a lake holds one", record.environment));
+                    what.push(format!(
+                        "it is from the {} API, and {witness} from the {first} one: a lake holds days of one",
+                        record.environment
+                    ));
                 }
             }
             for what in what {

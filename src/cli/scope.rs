@@ -7,8 +7,8 @@ use crate::exit::ExitCode;
 use crate::lake::destination::Destination;
 use crate::lake::error::LakeError;
 use crate::lake::store::Lake;
+use crate::scope::Scope;
 use crate::settings::{self, RawSettings, SettingsError};
-use crate::status::Scope;
 
 use super::options::{GlobalArgs, LakeArgs};
 
