@@ -185,3 +185,117 @@ async fn close(publisher: &Publisher<'_>, landed: Box<Landed>, unproven: Unprove
 fn not_closed(error: PublishError) -> Failure {
     Failure::from(error).context("the day is in the lake, without rows and as open, and could not be closed; run again")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use chrono::{Days, Utc};
+    use tokio::sync::watch;
+    use tokio::time::{Instant, sleep};
+
+    use super::super::failure::FailureKind;
+    use super::super::result::Dates;
+    use super::super::shutdown::Signal;
+    use super::*;
+    use crate::calendar::DateRange;
+    use crate::lake::destination::Destination;
+    use crate::lake::layout::MerchantName;
+    use crate::lake::publish::{BadRows, Origin, PublishPolicy};
+    use crate::lake::store::Lake;
+
+    /// Days that fail, each after so many seconds.
+    struct Failing {
+        kind: FailureKind,
+        seconds: u64,
+        read: AtomicU32,
+        most_in_parallel: AtomicU32,
+        in_parallel: AtomicU32,
+    }
+
+    impl Failing {
+        fn after(seconds: u64, kind: FailureKind) -> Self {
+            Self { kind, seconds, read: AtomicU32::new(0), most_in_parallel: AtomicU32::new(0), in_parallel: AtomicU32::new(0) }
+        }
+    }
+
+    impl ReadDay for Failing {
+        async fn read(&self, _: NaiveDate) -> DayRead {
+            self.read.fetch_add(1, Ordering::Relaxed);
+            let in_parallel = self.in_parallel.fetch_add(1, Ordering::Relaxed) + 1;
+            self.most_in_parallel.fetch_max(in_parallel, Ordering::Relaxed);
+            sleep(Duration::from_secs(self.seconds)).await;
+            self.in_parallel.fetch_sub(1, Ordering::Relaxed);
+            DayRead { attempts: 3, outcome: Err(Failure::new(self.kind, "as scripted")) }
+        }
+    }
+
+    struct Unobserved;
+
+    impl Observer for Unobserved {
+        fn planned(&self, _: u64) {}
+        fn day(&self, _: &DayOutcome) {}
+    }
+
+    /// Walks 31 days; a signal is received after so many seconds.
+    async fn walk(reader: &Failing, concurrency: usize, signal_after: Option<u64>) -> (Report, Option<Stop>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dest = Destination::Local(folder.path().to_owned());
+        let lake = Lake::open(&dest, false).expect("a lake").expect("a folder that was made");
+        let merchant = MerchantName::new("m1").expect("a name");
+        let policy = PublishPolicy { origin: Origin::Api, bad_rows: BadRows::Fail, allow_empty_replacement: false };
+        let publisher = Publisher::new(&lake, merchant, "run".into(), policy, Arc::new(Utc::now), true);
+        let (send, signals) = watch::channel(None);
+        let from = NaiveDate::default();
+        let range = DateRange { from, to: from + Days::new(30) };
+        let mut report = Report::new("m1".into(), Some(range), range.len());
+        let walk = Walk { concurrency, observer: &Unobserved, signals };
+        let signal = async {
+            if let Some(seconds) = signal_after {
+                sleep(Duration::from_secs(seconds)).await;
+                let _ = send.send(Some(Signal::Terminate));
+            }
+        };
+        let (stop, ()) = tokio::join!(walk.days(reader, &publisher, range.days(), &mut report), signal);
+        (report, stop)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn days_are_read_as_many_at_once_as_was_set() {
+        let reader = Failing::after(10, FailureKind::Contract);
+        let began = Instant::now();
+        let (report, stop) = walk(&reader, 8, None).await;
+        assert_eq!((report.tally.dates.failed, stop.is_none()), (31, true));
+        assert_eq!(reader.most_in_parallel.load(Ordering::Relaxed), 8);
+        assert_eq!(began.elapsed().as_secs(), 40);
+        assert!(report.failures.iter().all(|failure| failure.attempts == 3 && failure.message == "as scripted"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_upstream_failures_in_a_row_end_a_merchants_walk_and_not_the_run() {
+        let (report, stop) = walk(&Failing::after(1, FailureKind::Upstream), 1, None).await;
+        assert_eq!(report.tally.dates, Dates { planned: 31, failed: 5, not_attempted: 26, ..Dates::default() });
+        assert!(stop.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn five_lake_failures_in_a_row_end_the_run() {
+        let (report, stop) = walk(&Failing::after(1, FailureKind::Storage), 1, None).await;
+        assert_eq!((report.tally.dates.failed, report.tally.dates.not_attempted), (5, 26));
+        assert_eq!(stop.map(|stop| stop.reason), Some(StopReason::Lake));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_signal_no_day_begins_and_those_in_progress_have_three_seconds() {
+        for (seconds, failed) in [(2, 4), (9, 0)] {
+            let reader = Failing::after(seconds, FailureKind::Contract);
+            let began = Instant::now();
+            let (report, _) = walk(&reader, 4, Some(1)).await;
+            assert_eq!((report.tally.dates.failed, report.tally.dates.not_attempted), (failed, 31 - failed));
+            assert_eq!(reader.read.load(Ordering::Relaxed), 4);
+            assert!(began.elapsed() <= Duration::from_secs(4));
+        }
+    }
+}
