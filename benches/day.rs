@@ -69,7 +69,7 @@ fn normalize(answer: &[u8]) -> Vec<RecordBatch> {
     let mut builder = BatchBuilder::new(context);
     let mut batches = Vec::new();
     let read = envelope::read(text(answer), &[], |position, row| {
-        builder.push(position, row).expect("a good row");
+        builder.push(position, row.source()).expect("a good row");
         if builder.is_full() {
             batches.push(builder.take().expect("a batch"));
         }

@@ -252,13 +252,13 @@ fn text_that_is_none() {
     let cp949 = Reply::new(200, &[("Content-Type", "text/json; charset=euc-kr")], b"{\"RESULTCODE\":\"0000\",\"X\":\"\xFF\xFF\"}");
     refused("not CP949", cp949, &[], "contract", "not EUC-KR");
     for (name, text, why) in [
-        ("a field", answer(&[row(DATE, &[]).replacen('{', r#"{"FEE":"1","#, 1)]), "FEE of row 1 is given twice"),
-        ("an escaped field", answer(&[row(DATE, &[]).replacen('{', r#"{"F\u0045E":"1","#, 1)]), "FEE of row 1 is given twice"),
-        ("an unknown field", answer(&[row(DATE, &[("X", "1")]).replacen('{', r#"{"X":1,"#, 1)]), "X of row 1 is given twice"),
-        ("inside a field", answer(&[row(DATE, &[("X", r#"{"a":1,"a":2}"#)])]), "has a key twice inside"),
-        ("DATA", r#"{"RESULTCODE":"0000","DATA":[],"DATA":[]}"#.into(), "DATA is given twice"),
-        ("a blank RESULTCODE", r#"{"RESULTCODE":null,"RESULTCODE":"0000","DATA":[]}"#.into(), "RESULTCODE is given twice"),
-        ("RESULTCODE", r#"{"RESULTCODE":"E008","RESULTCODE":"0000","DATA":[]}"#.into(), "RESULTCODE is given twice"),
+        ("a field", answer(&[row(DATE, &[]).replacen('{', r#"{"FEE":"1","#, 1)]), "FEE of row 1 occurs twice"),
+        ("an escaped field", answer(&[row(DATE, &[]).replacen('{', r#"{"F\u0045E":"1","#, 1)]), "FEE of row 1 occurs twice"),
+        ("an unknown field", answer(&[row(DATE, &[("X", "1")]).replacen('{', r#"{"X":1,"#, 1)]), "X of row 1 occurs twice"),
+        ("inside a field", answer(&[row(DATE, &[("X", r#"{"a":1,"a":2}"#)])]), "has a key that occurs twice"),
+        ("DATA", r#"{"RESULTCODE":"0000","DATA":[],"DATA":[]}"#.into(), "DATA occurs twice"),
+        ("a blank RESULTCODE", r#"{"RESULTCODE":null,"RESULTCODE":"0000","DATA":[]}"#.into(), "RESULTCODE occurs twice"),
+        ("RESULTCODE", r#"{"RESULTCODE":"E008","RESULTCODE":"0000","DATA":[]}"#.into(), "RESULTCODE occurs twice"),
     ] {
         refused(name, Reply::json(text), &[], "contract", why);
     }
@@ -275,7 +275,7 @@ fn envelopes_and_rows_without_number() {
     refused("empty objects", many("[", "{},"), &[], "contract", "no RESULTCODE");
     refused("codes alone", many("[", r#"{"RESULTCODE":"E008"},"#), &[], "contract", "parts without rows");
     refused("empty DATA", many("[", r#"{"RESULTCODE":"0000","DATA":[]},"#), &[], "contract", "parts without rows");
-    refused("empty lists", many("[", "[],"), &[], "contract", "something else than objects");
+    refused("empty lists", many("[", "[],"), &[], "contract", "something other than objects");
     let rows = Reply::undeclared(200, &[], r#"{"RESULTCODE":"0000","DATA":[{}"#).and_then(|out| {
         again(200, ",{}".repeat(1000).into_bytes())(out)?;
         out.write_all(b"]}")

@@ -8,7 +8,7 @@ use std::io::{BufReader, Cursor};
 use cookiepay_etl::cookiepay::decode::{Charset, TextReader};
 use cookiepay_etl::cookiepay::envelope;
 use cookiepay_etl::cookiepay::error::ReadError;
-use cookiepay_etl::cookiepay::wire::Field;
+use cookiepay_etl::settlement::source::Field;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 

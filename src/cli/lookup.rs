@@ -11,7 +11,7 @@ use crate::jobs::fetch::MerchantClient;
 use crate::jobs::lookup::Lookup;
 use crate::settings::{self, ApiSettings, SettingsError};
 use crate::settlement::cells::cell;
-use crate::settlement::columns::{COLUMNS, Kind};
+use crate::settlement::columns::{COLUMNS, ColumnType};
 
 use super::options::{ApiArgs, GlobalArgs};
 use super::output;
@@ -80,7 +80,9 @@ impl LookupArgs {
             }
         };
         let rows = batches.iter().flat_map(|batch| {
-            (0..batch.num_rows()).map(move |row| batch.columns().iter().map(|array| cell(array, row)).collect::<Vec<_>>())
+            (0..batch.num_rows()).map(move |row| {
+                COLUMNS.iter().zip(batch.columns()).map(|(column, array)| cell(column.column_type, array, row)).collect::<Vec<_>>()
+            })
         });
         let default = if std::io::stdout().is_terminal() { RowFormat::Text } else { RowFormat::Json };
         match self.output.unwrap_or(default) {
@@ -110,15 +112,15 @@ fn print_table(rows: impl Iterator<Item = Row>) {
 fn print_json(rows: impl Iterator<Item = Row>) {
     for row in rows {
         let object: Map<String, Json> =
-            COLUMNS.iter().zip(row).map(|(column, value)| (column.name.to_owned(), json_value(column.kind, value))).collect();
+            COLUMNS.iter().zip(row).map(|(column, value)| (column.name.to_owned(), json_value(column.column_type, value))).collect();
         output::line(Json::from(object));
     }
 }
 
 /// Positions are numbers; amounts stay strings, so that no reader makes floats of them.
-fn json_value(kind: Kind, value: Option<String>) -> Json {
-    match (kind, value) {
-        (Kind::Int32, Some(value)) => value.parse::<i32>().map_or(Json::Null, Json::from),
+fn json_value(column_type: ColumnType, value: Option<String>) -> Json {
+    match (column_type, value) {
+        (ColumnType::Int32, Some(value)) => value.parse::<i32>().map_or(Json::Null, Json::from),
         (_, value) => value.into(),
     }
 }

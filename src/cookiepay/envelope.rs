@@ -1,74 +1,61 @@
-//! The streaming reader of settlement answers: one pass, one row in memory at a time.
+//! The streaming reader of settlement responses: one pass, one row in memory at a time.
 //!
-//! Reads every shape the API is known or thought to answer in (an object with `DATA`, an array of
-//! such objects, an array of rows that each carry a `RESULTCODE`) and refuses the rest. Hands rows
-//! on as they come; whether they count is only known when the answer has ended, because its
-//! `RESULTCODE` may come last.
+//! Reads every shape in which the API is known or thought to respond (an object with `DATA`, an array of such objects, an array
+//! of rows that each carry a `RESULTCODE`) and refuses the rest. Passes rows on as they arrive; whether they count is only
+//! known when the response has ended, because its `RESULTCODE` may come last.
 
+use crate::settlement::source::Field;
+
+use super::buffer::Buffer;
 use super::decode::TextReader;
 use super::error::{ApiError, ReadError};
 use super::json::{self, Scan, Value};
-use super::wire::{FieldOrder, WireRow};
+use super::row::{FieldOrder, ScannedRow};
 
 /// `RESULTCODE` of success.
 const SUCCESS: &str = "0000";
 
-/// A row, or any other part outside `DATA`, longer than this is refused: memory stays bounded.
-const MAX_PART: usize = 4 << 20;
-
-/// More parts without a row than this in one answer are refused: one says as much.
+/// More parts without a row than this in one response are refused: one states as much.
 const MAX_EMPTY_PARTS: usize = 1000;
 
-/// How an answer ended.
+/// Unknown members that are named.
+const MAX_UNKNOWN: usize = 16;
+
+/// How a response ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct ResponseEnd {
     /// `RESULTCODE`: success, or one of the codes that mean "no rows".
     pub result_code: String,
-    /// `RESULTMSG`, where there was one.
+    /// `RESULTMSG`, if there was one.
     pub result_message: Option<String>,
-    /// Rows handed on.
+    /// Rows passed on.
     pub rows: u64,
-    /// Whether the answer was empty by its code and not by `0000` with nothing in `DATA`.
+    /// Whether the response was empty by its code, and not by `0000` with nothing in `DATA`.
     pub empty_by_code: bool,
     /// Members of the envelope that the manual does not name.
     pub unknown_members: Vec<String>,
 }
 
-/// Reads a whole answer, handing each row with its 1-based position to `receive`.
+/// Reads a whole response, passing each row with its 1-based position to `receive`.
 ///
 /// # Errors
-/// The first thing wrong with the answer as a whole, an error code included, or what `receive`
-/// returned. Rows handed on before an error do not count.
+/// The first thing wrong with the response as a whole, including an error code, or what `receive` returned. Rows passed on
+/// before an error do not count.
 pub fn read<E>(
     text: TextReader,
     empty_codes: &[String],
-    receive: impl FnMut(u64, &WireRow<'_>) -> Result<(), E>,
-) -> Result<Answer, ReadError<E>> {
-    let mut reader = Reader {
-        text,
-        have: String::new(),
-        order: FieldOrder::default(),
-        at: 0,
-        keep: None,
-        before: 0,
-        ended: false,
-        empty_codes,
-        receive,
-        rows: 0,
-    };
-    reader.answer()
+    receive: impl FnMut(u64, &ScannedRow<'_>) -> Result<(), E>,
+) -> Result<ResponseEnd, ReadError<E>> {
+    Reader { buffer: Buffer::new(text), order: FieldOrder::default(), empty_codes, receive, rows: 0 }.response()
 }
 
-/// What one object of the answer said.
+/// One object of the response, without its rows.
 #[derive(Debug, Default)]
 struct Envelope {
-    code: Option<String>,
-    message: Option<String>,
-    /// Whether the keys stood there, with whatever value.
-    code_given: bool,
-    message_given: bool,
+    code: Member,
+    message: Member,
     data: Data,
-    /// How many of the manual's row fields it has: a row rather than an answer, where it has any.
+    /// How many of the manual's row fields it has. An object that has any is a row, not an envelope.
     fields: usize,
     /// Members that the manual does not name.
     unknown: Vec<String>,
@@ -76,19 +63,11 @@ struct Envelope {
     unknown_content: bool,
 }
 
-impl Envelope {
-    /// Refuses an answer without rows that has something else in their place: rows under another
-    /// name must not read as a day without any.
-    fn says_nothing_else<E>(&self) -> Step<(), E> {
-        let instead = match self.data {
-            Data::Missing => self.code.as_deref() == Some(SUCCESS) && !self.unknown.is_empty(),
-            _ => false,
-        };
-        if instead || (self.data != Data::Rows && self.unknown_content) {
-            return shape(format!("no rows in DATA, and members that the manual does not name: {}", self.unknown.join(", ")));
-        }
-        Ok(())
-    }
+/// A member that may occur once.
+#[derive(Debug, Default)]
+struct Member {
+    seen: bool,
+    text: Option<String>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -100,22 +79,101 @@ enum Data {
     Unreadable,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Success,
+    /// "No rows", by the code.
     Empty,
 }
 
+impl Member {
+    fn set<E>(&mut self, key: &str, text: Option<String>) -> Step<(), E> {
+        if std::mem::replace(&mut self.seen, true) {
+            return shape(format!("{key} occurs twice"));
+        }
+        self.text = text;
+        Ok(())
+    }
+}
+
+impl Envelope {
+    /// Refuses an envelope without rows that has something else in their place: rows under another name must not read as a day
+    /// without any.
+    fn check_nothing_else<E>(&self) -> Step<(), E> {
+        let instead = self.data == Data::Missing && self.code.text.as_deref() == Some(SUCCESS) && !self.unknown.is_empty();
+        if instead || (self.data != Data::Rows && self.unknown_content) {
+            return shape(format!("no rows in DATA, and members that the manual does not name: {}", self.unknown.join(", ")));
+        }
+        Ok(())
+    }
+
+    fn add_unknown(&mut self, key: &str, has_content: bool) {
+        self.unknown_content |= has_content;
+        if self.unknown.len() < MAX_UNKNOWN {
+            // more than is shown, so that a secret in it can be found before it is cut
+            self.unknown.push(key.chars().take(4096).collect());
+        }
+    }
+
+    /// What the code means.
+    fn judge<E>(&self, empty_codes: &[String]) -> Step<Verdict, E> {
+        let Some(code) = self.code.text.as_deref() else {
+            return shape("no RESULTCODE");
+        };
+        if code == SUCCESS {
+            return if self.data == Data::Unreadable { shape("DATA is not a list of rows") } else { Ok(Verdict::Success) };
+        }
+        if !empty_codes.iter().any(|empty| empty == code) {
+            let message = self.message.text.clone().unwrap_or_default();
+            return Err(ApiError::ResultCode { code: code.into(), message }.into());
+        }
+        if matches!(self.data, Data::Rows | Data::Unreadable) {
+            return shape(format!("RESULTCODE {code} means no rows, but DATA has some"));
+        }
+        Ok(Verdict::Empty)
+    }
+}
+
+/// The parts of an array, so far.
+#[derive(Debug, Default)]
+struct Parts {
+    envelopes: bool,
+    rows: bool,
+    without_rows: usize,
+    all: Option<(Envelope, Verdict)>,
+}
+
+impl Parts {
+    /// Adds a part, which added so many rows.
+    fn add<E>(&mut self, envelope: Envelope, verdict: Verdict, added_rows: u64) -> Step<(), E> {
+        self.without_rows += usize::from(added_rows == 0);
+        if self.without_rows > MAX_EMPTY_PARTS {
+            return shape(format!("more than {MAX_EMPTY_PARTS} parts without rows"));
+        }
+        if self.rows && self.envelopes {
+            return shape("an array that mixes rows with envelopes");
+        }
+        self.all = Some(match self.all.take() {
+            None => (envelope, verdict),
+            Some((all, all_verdict)) => merge(all, all_verdict, envelope, verdict),
+        });
+        Ok(())
+    }
+}
+
+/// One success makes the whole a success: an empty part beside it adds nothing.
+fn merge(mut all: Envelope, verdict: Verdict, next: Envelope, next_verdict: Verdict) -> (Envelope, Verdict) {
+    all.unknown.extend(next.unknown);
+    all.unknown.truncate(MAX_UNKNOWN);
+    match (verdict, next_verdict) {
+        (Verdict::Empty, Verdict::Success) => (Envelope { unknown: all.unknown, ..next }, Verdict::Success),
+        (Verdict::Success, _) | (Verdict::Empty, Verdict::Empty) => (all, verdict),
+    }
+}
+
 struct Reader<'c, F> {
-    text: TextReader,
-    have: String,
+    buffer: Buffer,
     order: FieldOrder,
-    /// The next byte to read.
-    at: usize,
-    /// Bytes from here on are kept although they were read: a row may have to be read again.
-    keep: Option<usize>,
-    /// Bytes of the answer's text that lie before `have`.
-    before: u64,
-    ended: bool,
     empty_codes: &'c [String],
     receive: F,
     rows: u64,
@@ -123,346 +181,217 @@ struct Reader<'c, F> {
 
 type Step<T, E> = Result<T, ReadError<E>>;
 
-impl<E, F: FnMut(u64, &WireRow<'_>) -> Result<(), E>> Reader<'_, F> {
-    fn answer(&mut self) -> Step<Answer, E> {
-        let (envelope, verdict) = match self.next_byte()? {
-            Some(b'{') => {
-                let envelope = self.object(false)?;
-                let verdict = self.judge(&envelope)?;
-                if envelope.fields > 0 {
-                    return shape("a row stands where an answer with DATA should");
-                }
-                envelope.says_nothing_else()?;
-                (envelope, verdict)
-            }
+impl<E, F: FnMut(u64, &ScannedRow<'_>) -> Result<(), E>> Reader<'_, F> {
+    fn response(&mut self) -> Step<ResponseEnd, E> {
+        let (envelope, verdict) = match self.buffer.next_byte()? {
+            Some(b'{') => self.single()?,
             Some(b'[') => self.array()?,
-            Some(_) => {
-                let at = self.at;
-                let value = self.scan(|text, at| json::value(text, at).map(|_| ((), at)));
-                // a bare value is JSON all the same; a page of text or HTML is not
-                return if value.is_ok() { shape("a bare value") } else { Err(self.not_json(at, "an object or an array").into()) };
-            }
-            None => return Err(ApiError::Cut { bytes: self.text.bytes() }.into()),
+            Some(_) => return self.neither(),
+            None => return Err(self.buffer.cut().into()),
         };
-        if self.next_byte()?.is_some() {
-            return Err(self.not_json(self.at, "the end of the answer").into());
+        if self.buffer.next_byte()?.is_some() {
+            return Err(self.buffer.not_json(self.buffer.at(), "the end of the response").into());
         }
-        Ok(Answer {
-            result_code: envelope.code.unwrap_or_default(),
-            result_message: envelope.message,
+        Ok(ResponseEnd {
+            result_code: envelope.code.text.unwrap_or_default(),
+            result_message: envelope.message.text,
             rows: self.rows,
-            empty_by_code: matches!(verdict, Verdict::Empty) && self.rows == 0,
+            empty_by_code: verdict == Verdict::Empty && self.rows == 0,
             unknown_members: envelope.unknown,
         })
     }
 
-    /// An array of answers, or of rows with a code each.
-    fn array(&mut self) -> Step<(Envelope, Verdict), E> {
-        let mut all: Option<(Envelope, Verdict)> = None;
-        let (mut answers, mut codes_alone, mut bare_rows) = (false, false, false);
-        let mut empty_parts = 0;
-        self.at += 1;
-        if self.expect()? == b']' {
-            return shape("an empty array, with no RESULTCODE");
+    /// A response that is one object.
+    fn single(&mut self) -> Step<(Envelope, Verdict), E> {
+        let envelope = self.object()?;
+        let verdict = envelope.judge(self.empty_codes)?;
+        if envelope.fields > 0 {
+            return shape("a row in place of a response with DATA");
         }
-        loop {
-            if self.expect()? != b'{' {
-                return shape("an array of something else than objects");
-            }
-            let before = self.rows;
-            let envelope = self.object(true)?;
-            let verdict = self.judge(&envelope)?;
-            if envelope.data != Data::Missing {
-                answers = true;
-                if envelope.fields > 0 {
-                    return shape("a row that has DATA of its own");
-                }
-                envelope.says_nothing_else()?;
-            } else if bare_rows || envelope.fields > 0 {
-                if matches!(verdict, Verdict::Empty) {
-                    return shape("a row under a code that means no rows");
-                }
-                // whatever stands among rows is one: what is missing from it is then refused by name
-                bare_rows = true;
-                self.bare_row()?;
-            } else {
-                codes_alone = true;
-                envelope.says_nothing_else()?;
-            }
-            self.keep = None;
-            empty_parts += usize::from(self.rows == before);
-            if empty_parts > MAX_EMPTY_PARTS {
-                return shape(format!("more than {MAX_EMPTY_PARTS} parts without rows"));
-            }
-            if bare_rows && (answers || codes_alone) {
-                return shape("an array that mixes rows with answers");
-            }
-            all = Some(match all.take() {
-                None => (envelope, verdict),
-                Some(all) => merge(all, (envelope, verdict)),
-            });
-            match self.expect()? {
-                b',' => self.at += 1,
-                b']' => break,
-                _ => return Err(self.not_json(self.at, "a comma or a closing bracket").into()),
-            }
-        }
-        self.at += 1;
-        match all {
-            Some(all) => Ok(all),
-            None => shape("an empty array, with no RESULTCODE"),
+        envelope.check_nothing_else()?;
+        Ok((envelope, verdict))
+    }
+
+    /// A bare value is JSON all the same; a page of text or HTML is not.
+    fn neither(&mut self) -> Step<ResponseEnd, E> {
+        let at = self.buffer.at();
+        let error = self.buffer.not_json(at, "an object or an array");
+        match self.buffer.scan(json::value_end) {
+            Ok(()) => shape("a bare value"),
+            Err(_) => Err(error.into()),
         }
     }
 
-    /// Hands on the object just read, which [`Reader::keep`] still holds, as a row.
-    fn bare_row(&mut self) -> Step<(), E> {
-        let from = self.keep.unwrap_or(self.at);
-        let mut row = WireRow::default();
-        if let Err(scan) = row.scan(&self.have, from, &mut self.order) {
-            return Err(self.syntax(scan).into());
+    /// An array of envelopes, or of rows with a code each.
+    fn array(&mut self) -> Step<(Envelope, Verdict), E> {
+        let mut parts = Parts::default();
+        self.buffer.advance();
+        if self.buffer.expect()? == b']' {
+            return shape("an empty array, without RESULTCODE");
+        }
+        loop {
+            if self.buffer.expect()? != b'{' {
+                return shape("an array of something other than objects");
+            }
+            self.part(&mut parts)?;
+            if !self.buffer.another(b']')? {
+                break;
+            }
+        }
+        match parts.all {
+            Some(all) => Ok(all),
+            None => shape("an empty array, without RESULTCODE"),
+        }
+    }
+
+    /// One element of an array: an envelope with its rows, or a row.
+    fn part(&mut self, parts: &mut Parts) -> Step<(), E> {
+        let before = self.rows;
+        self.buffer.keep();
+        let envelope = self.object()?;
+        let verdict = envelope.judge(self.empty_codes)?;
+        if envelope.data != Data::Missing {
+            parts.envelopes = true;
+            if envelope.fields > 0 {
+                return shape("a row that has DATA of its own");
+            }
+            envelope.check_nothing_else()?;
+        } else if parts.rows || envelope.fields > 0 {
+            if verdict == Verdict::Empty {
+                return shape("a row under a code that means no rows");
+            }
+            // whatever stands among rows is a row: what it lacks is then refused by name
+            parts.rows = true;
+            self.kept_row()?;
+        } else {
+            parts.envelopes = true;
+            envelope.check_nothing_else()?;
+        }
+        self.buffer.release();
+        parts.add(envelope, verdict, self.rows - before)
+    }
+
+    /// Passes on the object just read, which the buffer still keeps, as a row.
+    fn kept_row(&mut self) -> Step<(), E> {
+        let mut row = ScannedRow::default();
+        if let Err(scan) = row.scan(self.buffer.text(), self.buffer.start(), &mut self.order) {
+            return Err(self.buffer.syntax(scan).into());
         }
         self.rows += 1;
         (self.receive)(self.rows, &row).map_err(ReadError::Receiver)
     }
 
-    /// Reads one object member by member; with `keep`, so that it can be read again as a row.
-    fn object(&mut self, keep: bool) -> Step<Envelope, E> {
+    /// Reads one object member by member.
+    fn object(&mut self) -> Step<Envelope, E> {
         let mut envelope = Envelope::default();
-        self.keep = keep.then_some(self.at);
-        self.at += 1;
-        if self.expect()? == b'}' {
-            self.at += 1;
+        self.buffer.advance();
+        if self.buffer.expect()? == b'}' {
+            self.buffer.advance();
             return Ok(envelope);
         }
         loop {
-            self.expect()?;
-            let key = self.scan(|text, at| json::string(text, at).map(|(key, end)| (key.decode().into_owned(), end)))?;
-            if self.expect()? != b':' {
-                return Err(self.not_json(self.at, "a colon").into());
-            }
-            self.at += 1;
-            let first = self.expect()?;
-            match key.as_str() {
-                "DATA" => {
-                    if envelope.data != Data::Missing {
-                        return shape("DATA is given twice");
-                    }
-                    envelope.data = if first == b'[' {
-                        self.keep = None;
-                        self.data()?
-                    } else {
-                        self.scan(|text, at| json::value(text, at).map(|(value, end)| (no_list(value), end)))?
-                    };
-                }
-                "RESULTCODE" | "RESULTMSG" => {
-                    let text = self.scan(|text, at| json::value(text, at).map(|(value, end)| (scalar(value), end)))?;
-                    let (slot, given) = if key == "RESULTCODE" {
-                        (&mut envelope.code, &mut envelope.code_given)
-                    } else {
-                        (&mut envelope.message, &mut envelope.message_given)
-                    };
-                    if std::mem::replace(given, true) {
-                        return shape(format!("{key} is given twice"));
-                    }
-                    *slot = text;
-                }
-                _ => {
-                    let content = self.scan(|text, at| json::value(text, at).map(|(value, end)| (holds_values(value), end)))?;
-                    if super::wire::Field::ALL.iter().any(|field| field.name() == key) {
-                        envelope.fields += 1;
-                    } else {
-                        envelope.unknown_content |= content;
-                        if envelope.unknown.len() < 16 {
-                            // more than is shown, so that a secret in it can be found before it is cut
-                            envelope.unknown.push(key.chars().take(4096).collect());
-                        }
-                    }
-                }
-            }
-            match self.expect()? {
-                b',' => self.at += 1,
-                b'}' => break,
-                _ => return Err(self.not_json(self.at, "a comma or a closing brace").into()),
+            self.buffer.expect()?;
+            let key = self.buffer.scan(|text, at| json::string(text, at).map(|(key, end)| (key.decode().into_owned(), end)))?;
+            self.buffer.expect_byte(b':', "a colon")?;
+            let first = self.buffer.expect()?;
+            self.member(&mut envelope, &key, first)?;
+            if !self.buffer.another(b'}')? {
+                return Ok(envelope);
             }
         }
-        self.at += 1;
-        Ok(envelope)
+    }
+
+    /// Reads the value of a member, whose first byte is known.
+    fn member(&mut self, envelope: &mut Envelope, key: &str, first: u8) -> Step<(), E> {
+        match key {
+            "DATA" => {
+                if envelope.data != Data::Missing {
+                    return shape("DATA occurs twice");
+                }
+                envelope.data = if first == b'[' { self.data()? } else { self.value(no_list)? };
+            }
+            "RESULTCODE" => envelope.code.set(key, self.value(scalar)?)?,
+            "RESULTMSG" => envelope.message.set(key, self.value(scalar)?)?,
+            key => {
+                let has_content = self.value(holds_values)?;
+                if Field::from_name(key).is_some() {
+                    envelope.fields += 1;
+                } else {
+                    envelope.add_unknown(key, has_content);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What `of` makes of the value at the cursor.
+    fn value<T>(&mut self, of: impl Fn(Value<'_>) -> T) -> Step<T, E> {
+        Ok(self.buffer.scan(|text, at| json::value(text, at).map(|(value, end)| (of(value), end)))?)
     }
 
     /// The rows of `DATA`, the array at the cursor.
     fn data(&mut self) -> Step<Data, E> {
-        self.at += 1;
-        if self.expect()? == b']' {
-            self.at += 1;
+        // an object with a list of rows is not a row, and is not read again
+        self.buffer.release();
+        self.buffer.advance();
+        if self.buffer.expect()? == b']' {
+            self.buffer.advance();
             return Ok(Data::Nothing);
         }
         loop {
-            self.expect()?;
+            self.buffer.expect()?;
             self.row()?;
-            match self.expect()? {
-                b',' => self.at += 1,
-                b']' => break,
-                _ => return Err(self.not_json(self.at, "a comma or a closing bracket").into()),
+            if !self.buffer.another(b']')? {
+                return Ok(Data::Rows);
             }
         }
-        self.at += 1;
-        Ok(Data::Rows)
     }
 
     fn row(&mut self) -> Step<(), E> {
         loop {
-            let mut row = WireRow::default();
-            match row.scan(&self.have, self.at, &mut self.order) {
+            let mut row = ScannedRow::default();
+            match row.scan(self.buffer.text(), self.buffer.at(), &mut self.order) {
                 Ok(end) => {
-                    if let Some(Some(code)) = row.result_code.map(scalar)
-                        && code != SUCCESS
-                    {
-                        let message = row.result_message.and_then(scalar).unwrap_or_default();
-                        return Err(ApiError::ResultCode { code, message }.into());
-                    }
+                    check_row_code(&row)?;
                     self.rows += 1;
                     (self.receive)(self.rows, &row).map_err(ReadError::Receiver)?;
-                    self.at = end;
+                    self.buffer.move_to(end);
                     return Ok(());
                 }
-                Err(Scan::Incomplete) => self.more()?,
-                Err(scan) => return Err(self.syntax(scan).into()),
+                Err(Scan::Incomplete) => self.buffer.more()?,
+                Err(scan) => return Err(self.buffer.syntax(scan).into()),
             }
         }
-    }
-
-    /// What an object's code says of it.
-    fn judge(&self, envelope: &Envelope) -> Step<Verdict, E> {
-        let Some(code) = envelope.code.as_deref() else {
-            return shape("no RESULTCODE");
-        };
-        if code == SUCCESS {
-            if envelope.data == Data::Unreadable {
-                return shape("DATA is not a list of rows");
-            }
-            return Ok(Verdict::Success);
-        }
-        if !self.empty_codes.iter().any(|empty| empty == code) {
-            let message = envelope.message.clone().unwrap_or_default();
-            return Err(ApiError::ResultCode { code: code.into(), message }.into());
-        }
-        if matches!(envelope.data, Data::Rows | Data::Unreadable) {
-            return shape(format!("RESULTCODE {code} means no rows, yet DATA has some"));
-        }
-        Ok(Verdict::Empty)
-    }
-
-    /// Scans a value at the cursor, reading on until it is whole.
-    fn scan<T>(&mut self, scan: impl Fn(&str, usize) -> Result<(T, usize), Scan>) -> Step<T, E> {
-        loop {
-            match scan(&self.have, self.at) {
-                Ok((value, end)) => {
-                    self.at = end;
-                    return Ok(value);
-                }
-                Err(Scan::Incomplete) => self.more()?,
-                Err(error) => return Err(self.syntax(error).into()),
-            }
-        }
-    }
-
-    /// The next byte that is not white space; none at the end of the answer.
-    fn next_byte(&mut self) -> Result<Option<u8>, ApiError> {
-        loop {
-            self.at = json::skip_space(&self.have, self.at);
-            if let Some(&byte) = self.have.as_bytes().get(self.at) {
-                return Ok(Some(byte));
-            }
-            if self.ended {
-                return Ok(None);
-            }
-            self.fill()?;
-        }
-    }
-
-    /// The next byte that is not white space, where the answer must go on.
-    fn expect(&mut self) -> Result<u8, ApiError> {
-        self.next_byte()?.ok_or_else(|| self.cut())
-    }
-
-    /// Reads on, where a value must go on. Doubles what is at hand, so that a long value read from
-    /// a slow body is not scanned again for every byte.
-    fn more(&mut self) -> Result<(), ApiError> {
-        let have = self.have.len() - self.start();
-        if have > MAX_PART {
-            return Err(ApiError::Shape(format!("row {} or what follows it is longer than {} MiB", self.rows, MAX_PART >> 20)));
-        }
-        loop {
-            if self.ended {
-                return if self.have.len() - self.start() > have { Ok(()) } else { Err(self.cut()) };
-            }
-            self.fill()?;
-            if self.have.len() - self.start() >= 2 * have {
-                return Ok(());
-            }
-        }
-    }
-
-    fn start(&self) -> usize {
-        self.keep.unwrap_or(self.at)
-    }
-
-    /// Drops what was read and appends the next block.
-    fn fill(&mut self) -> Result<(), ApiError> {
-        let start = self.start();
-        self.have.drain(..start);
-        self.at -= start;
-        self.keep = self.keep.map(|_| 0);
-        self.before += start as u64;
-        self.ended = !self.text.fill(&mut self.have)?;
-        Ok(())
-    }
-
-    fn cut(&self) -> ApiError {
-        ApiError::Cut { bytes: self.text.bytes() }
-    }
-
-    fn syntax(&self, scan: Scan) -> ApiError {
-        match scan {
-            Scan::Incomplete => self.cut(),
-            Scan::Syntax(at, expected) => self.not_json(at, expected),
-        }
-    }
-
-    fn not_json(&self, at: usize, expected: &'static str) -> ApiError {
-        // more than is shown, so that a secret in it can be found before it is cut
-        const WINDOW: usize = 4096;
-        let end = self.have.len().min(at + WINDOW);
-        let excerpt = String::from_utf8_lossy(&self.have.as_bytes()[at.min(end)..end]).into_owned();
-        ApiError::NotJson { at: self.before + at as u64, expected, excerpt }
     }
 }
 
-/// Whether a value is a list or an object with anything in it.
+/// A row of `DATA` may have a `RESULTCODE` of its own, which must be success.
+fn check_row_code(row: &ScannedRow<'_>) -> Result<(), ApiError> {
+    match row.result_code.and_then(scalar) {
+        Some(code) if code != SUCCESS => {
+            let message = row.result_message.and_then(scalar).unwrap_or_default();
+            Err(ApiError::ResultCode { code, message })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a value is a list or an object that is not empty.
 fn holds_values(value: Value<'_>) -> bool {
     matches!(value, Value::Other(text) if text.starts_with(['{', '[']) && !text[1..text.len() - 1].trim().is_empty())
 }
 
-fn merge((mut all, verdict): (Envelope, Verdict), (next, next_verdict): (Envelope, Verdict)) -> (Envelope, Verdict) {
-    all.unknown.extend(next.unknown);
-    all.unknown.truncate(16);
-    // one answer with success makes the whole a success: an empty part beside it adds nothing
-    match (&verdict, &next_verdict) {
-        (Verdict::Empty, Verdict::Success) => (Envelope { unknown: all.unknown, ..next }, Verdict::Success),
-        _ => (all, verdict),
-    }
-}
-
+/// `DATA` that is not a list.
 fn no_list(value: Value<'_>) -> Data {
     match value {
         Value::Null => Data::Nothing,
         Value::Str(text) if text.decode().trim().is_empty() => Data::Nothing,
         Value::Other(text) if text.starts_with('{') && text[1..text.len() - 1].trim().is_empty() => Data::Nothing,
-        _ => Data::Unreadable,
+        Value::Str(_) | Value::Number(_) | Value::Other(_) => Data::Unreadable,
     }
 }
 
-/// A code's or a message's text.
+/// The text of a code or a message.
 fn scalar(value: Value<'_>) -> Option<String> {
     match value {
         Value::Str(text) => Some(text.decode().trim().to_owned()).filter(|text| !text.is_empty()),
@@ -518,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_outside_utf8_are_told_from_a_split_character() {
+    fn bytes_outside_utf8_differ_from_a_split_character() {
         let mut answer = "\u{FEFF}{\"RESULTCODE\":\"0000\",\"DATA\":[{\"A\":\"가\"}]}".as_bytes().to_vec();
         for step in 1..8 {
             assert_eq!(rows(&answer, step, None), Ok(vec![r#"{"A":"가"}"#.to_owned()]));
@@ -583,7 +512,7 @@ mod tests {
 
         /// Cut or damaged anywhere, an answer is refused or read as serde_json reads it; never a panic.
         #[test]
-        fn damaged_answers_are_refused_where_serde_json_refuses(at in 0usize..200, byte: u8, cut: bool, step in 1usize..40) {
+        fn damaged_responses_are_refused_if_serde_json_refuses_them(at in 0usize..200, byte: u8, cut: bool, step in 1usize..40) {
             let mut answer = r#"{"RESULTCODE":"0000","RESULTMSG":"ok","DATA":[{"A":"1\u00e9","B":-1.5e3,"C":null},{"D":[true,{"E":"가"}]}]}"#.as_bytes().to_vec();
             let at = at % answer.len();
             if cut { answer.truncate(at) } else { answer[at] = byte }

@@ -71,35 +71,10 @@ impl<'a> RawStr<'a> {
         Cow::Owned(out)
     }
 
-    /// Whether eight bytes stand between the quotes.
+    /// The text where it stands, with what follows it, and its length; `None` if it has escapes.
     #[inline]
-    pub(crate) fn is_eight_long(self) -> bool {
-        self.length == 8
-    }
-
-    /// The number that one to eight digits make, as most amounts are written; none for anything else.
-    /// Without a loop, whose end would be guessed wrong for every other amount.
-    #[inline]
-    pub(crate) fn short_number(self) -> Option<u32> {
-        const ONES: u64 = u64::from_ne_bytes([1; 8]);
-        let window = self.rest.as_bytes().first_chunk::<8>()?;
-        if !(1..=8).contains(&self.length) {
-            return None;
-        }
-        // the first digit in the lowest byte: moved up, with zeros before it, so that the last is in the highest
-        let missing = 8 * (8 - self.length);
-        let zeros = (ONES * 0x30).checked_shr(8 * u32::try_from(self.length).ok()?).unwrap_or(0);
-        let digits = u64::from_le_bytes(*window) << missing | zeros;
-        let high = ONES * 0xF0;
-        if digits & high != ONES * 0x30 || digits.wrapping_add(ONES * 6) & high != ONES * 0x30 {
-            return None;
-        }
-        let values = digits & (ONES * 0x0F);
-        // neighbours are joined: into two digits, into four, into eight
-        let pairs = values.wrapping_mul(10).wrapping_add(values >> 8) & 0x00FF_00FF_00FF_00FF;
-        let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_FFFF_0000_FFFF;
-        let eight = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xFFFF_FFFF;
-        u32::try_from(eight).ok()
+    pub(super) fn borrowed(self) -> Option<(&'a str, usize)> {
+        (!self.escaped).then_some((self.rest, self.length))
     }
 }
 
@@ -238,6 +213,11 @@ pub(crate) fn value(input: &str, at: usize) -> Scanned<(Value<'_>, usize)> {
             Ok((Value::Other(&input[at..end]), end))
         }
     }
+}
+
+/// Scans any value at `at`, and returns only the offset after it.
+pub(crate) fn value_end(input: &str, at: usize) -> Scanned<((), usize)> {
+    value(input, at).map(|(_, end)| ((), end))
 }
 
 fn skip(input: &str, at: usize, depth: u8) -> Scanned<usize> {
@@ -424,21 +404,4 @@ pub(crate) fn write_object<K: AsRef<str>>(pairs: &[(K, String)], out: &mut Strin
 fn quote(text: &str, out: &mut String) {
     // a str always serializes
     out.push_str(&serde_json::to_string(text).unwrap_or_default());
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn short_numbers_are_read_as_any_other(text in "[0-9]{0,9}|[-0-9.,a ]{0,9}", behind in "[0-9\",]{0,9}") {
-            let found = RawStr { rest: &format!("{text}{behind}"), length: text.len(), escaped: false }.short_number();
-            let all_digits = (1..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-            let room = text.len() + behind.len() >= 8;
-            prop_assert_eq!(found, text.parse::<u32>().ok().filter(|_| all_digits && room));
-        }
-    }
 }

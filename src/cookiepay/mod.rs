@@ -1,15 +1,16 @@
-//! The settlement API, from a request to the rows of its answer.
+//! The gateway: the settlement API, from a request to the rows of its response.
 //!
-//! Start at [`client`]: it sends a call and tries it again where `retry` says so. What comes back
-//! goes through `decode` (gzip, charset) and [`envelope`] (the answer's shapes), which hands on one
-//! [`wire`] row at a time. What the fields mean is [`crate::settlement`]'s to know.
+//! Start at [`client`]: it sends a call and retries it if `retry` decides so. The body goes through `decode` (gzip, charset) and
+//! [`envelope`] (the shapes of a response), which passes on one [`row`] at a time as a source row. What the fields mean is
+//! [`crate::settlement`]'s to know.
 
+mod buffer;
 pub mod client;
 pub mod decode;
 pub mod envelope;
 pub mod error;
 pub(crate) mod json;
 pub mod retry;
+pub mod row;
 pub mod throttle;
 pub(crate) mod token;
-pub mod wire;

@@ -7,7 +7,7 @@ use std::thread;
 use arrow_array::RecordBatch;
 
 use crate::cookiepay::decode::TextReader;
-use crate::cookiepay::envelope::{self, Answer};
+use crate::cookiepay::envelope::{self, ResponseEnd};
 use crate::cookiepay::error::{ReadError, Redactor};
 use crate::engine::failure::Failure;
 use crate::lake::publish::{BadRows, RejectedRows, StagedDay};
@@ -16,7 +16,9 @@ use crate::lake::staging::{Staged, StagingWriter};
 use crate::lake::writer::DayWriter;
 use crate::settlement::batch::{BatchBuilder, DayContext};
 use crate::settlement::columns::{SCHEMA_VERSION, fingerprint};
-use crate::settlement::totals::{ArrayTotals, Digest, Totals, sums_json};
+use crate::settlement::digest::Digest;
+use crate::settlement::source::Extra;
+use crate::settlement::totals::{ArrayTotals, Totals, sums_json};
 
 use super::Reading;
 use super::rejects::Rejects;
@@ -90,7 +92,7 @@ impl DayEncoder {
         Ok(ReadRows { response, totals: builder.totals().clone(), arrays, writer, rejects, has_extra })
     }
 
-    fn record(&self, response: &Answer, totals: &Totals, digest: Digest, rejected_rows: u64, raw: Option<Evidence>) -> DayRecord {
+    fn record(&self, response: &ResponseEnd, totals: &Totals, digest: Digest, rejected_rows: u64, raw: Option<Evidence>) -> DayRecord {
         let DayContext { merchant_id, pay_date, extracted_at, run_id } = self.context.clone();
         let closing = Closing { pay_date, extracted_at, pending_rows: totals.pending_rows, rejected_rows };
         let open_because = closing.open_because();
@@ -123,7 +125,7 @@ impl DayEncoder {
 
 /// What reading a response's rows led to.
 struct ReadRows {
-    response: Answer,
+    response: ResponseEnd,
     totals: Totals,
     arrays: ArrayTotals,
     writer: DayWriter<StagingWriter>,
@@ -144,10 +146,10 @@ impl<'e> RowReader<'e> {
         Self { day, builder: BatchBuilder::new(day.context.clone()), rejects: Rejects::default(), has_extra: false }
     }
 
-    fn read(&mut self, text: TextReader, batches: &SyncSender<Batch>) -> Result<Answer, ReadError<Failure>> {
+    fn read(&mut self, text: TextReader, batches: &SyncSender<Batch>) -> Result<ResponseEnd, ReadError<Failure>> {
         let response = envelope::read(text, &self.day.reading.empty_codes, |position, row| {
-            self.has_extra |= !row.extra.is_empty();
-            if let Err(error) = self.builder.push(position, row) {
+            self.has_extra |= row.source.extra != Extra::None;
+            if let Err(error) = self.builder.push(position, &row.source) {
                 self.rejects.add(error, row.raw, &self.day.redactor);
             }
             if self.builder.is_full() {

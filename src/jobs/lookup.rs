@@ -70,7 +70,7 @@ fn collect(
     let mut batches = Vec::new();
     let mut bad = None;
     envelope::read(text, empty_codes, |position, row| {
-        if let Err(error) = builder.push(position, row) {
+        if let Err(error) = builder.push(position, &row.source) {
             bad.get_or_insert_with(|| error.shown(|text| secrets.whole(text)));
         }
         if builder.is_full() {

@@ -92,7 +92,6 @@ fn contents(file: File, record: &DayRecord, found: &mut Vec<String>) -> Result<(
         totals.add(batch);
         Ok(())
     })?;
-    let stated = (record.rows, record.pending_rows, &record.sums, record.digest.as_str());
-    found.extend(totals.differences(stated, &record.nulls));
+    found.extend(totals.differences(&record.stated_totals()));
     Ok(())
 }

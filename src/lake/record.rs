@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::calendar::seoul_date;
 use crate::settlement::columns::{SCHEMA_VERSION, fingerprint};
-use crate::settlement::totals::parse_sum;
+use crate::settlement::totals::{StatedTotals, parse_sum};
 
 /// The key of the record in the Parquet file's metadata.
 pub const RECORD_KEY: &str = "cookiepay_etl.day";
@@ -197,6 +197,12 @@ fn null_counts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Er
 }
 
 impl DayRecord {
+    /// The totals that the record states.
+    pub(crate) fn stated_totals(&self) -> StatedTotals<'_> {
+        let Self { rows, pending_rows, sums, nulls, digest, .. } = self;
+        StatedTotals { rows: *rows, pending_rows: *pending_rows, sums, nulls, digest }
+    }
+
     /// The record of the same day in a file that this version of the tool writes, in a run.
     #[must_use]
     pub(crate) fn rewritten_by(self, run_id: String) -> Self {

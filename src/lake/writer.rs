@@ -1,4 +1,4 @@
-//! Makes a day's Parquet file: record batches in, sealed bytes out. Streams; holds one row group.
+//! Writes a day's Parquet file: record batches in, sealed bytes out. Streams; holds one row group.
 
 use std::io::{self, Write};
 
@@ -11,28 +11,35 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest as _, Sha256};
 
-use crate::settlement::columns::{hex, schema};
+use crate::settlement::columns::{COLUMNS, Column, Storage, hex, schema};
 
 use super::error::LakeError;
 use super::record::{DayRecord, RECORD_KEY};
 use super::seal::{self, NO_SEAL};
 
-/// Rows a group holds: few enough that one in memory is small, enough to compress well.
+/// Rows of a row group: few enough to be small in memory, enough to compress well.
 const ROW_GROUP_ROWS: usize = 128 * 1024;
 
-/// Bytes of its rows, as they lie in memory, before it ends with fewer: long rows fill memory here and wherever it is read.
+/// Bytes in memory after which a row group ends with fewer rows: long rows fill memory here and in every reader.
 const ROW_GROUP_BYTES: usize = 128 << 20;
 
-/// Columns whose values are mostly unlike each other.
-const UNLIKE: [&str; 3] = ["transaction_id", "order_no", "source_row"];
-
-/// Columns that have the same few values all over a file: no engine could skip a part of it by them.
-const ALIKE: [&str; 5] = ["run_id", "cpid", "pay_type", "acquirer_code", "settle_cycle_code"];
+/// Sets how a column is stored.
+fn set_column(properties: WriterPropertiesBuilder, column: &Column) -> WriterPropertiesBuilder {
+    let path = || ColumnPath::from(column.name);
+    let properties = match column.storage {
+        Storage::Dictionary => properties,
+        Storage::Plain => properties.set_column_dictionary_enabled(path(), false),
+        Storage::Delta => {
+            properties.set_column_dictionary_enabled(path(), false).set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED)
+        }
+    };
+    if column.statistics { properties } else { properties.set_column_statistics_enabled(path(), EnabledStatistics::None) }
+}
 
 /// Writes one day's file to `W`.
 pub struct DayWriter<W: Write + Send> {
     parquet: ArrowWriter<Sealer<W>>,
-    /// Bytes of the row group's rows.
+    /// Bytes of the row group in memory.
     held: usize,
 }
 
@@ -40,23 +47,13 @@ impl<W: Write + Send> DayWriter<W> {
     /// Begins a file.
     ///
     /// # Errors
-    /// Where `out` cannot be written.
+    /// `out` cannot be written.
     pub fn new(out: W) -> Result<Self, LakeError> {
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
-        // where nearly every value is another, a dictionary is only work
-        let unlike =
-            |properties: WriterPropertiesBuilder, name: &&str| properties.set_column_dictionary_enabled(ColumnPath::from(*name), false);
-        let alike = |properties: WriterPropertiesBuilder, name: &&str| {
-            properties.set_column_statistics_enabled(ColumnPath::from(*name), EnabledStatistics::None)
-        };
-        let properties = ALIKE
-            .iter()
-            .fold(UNLIKE.iter().fold(properties, unlike), alike)
-            .set_column_encoding(ColumnPath::from("source_row"), Encoding::DELTA_BINARY_PACKED)
-            .build();
-        // without the Arrow schema, readers see the plain Parquet types of the contract
+        let properties = COLUMNS.iter().fold(properties, set_column).build();
+        // without the Arrow schema, readers see the plain Parquet types
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let parquet = ArrowWriter::try_new_with_options(Sealer::new(out), schema(), options)?;
         Ok(Self { parquet, held: 0 })
@@ -65,7 +62,7 @@ impl<W: Write + Send> DayWriter<W> {
     /// Adds rows.
     ///
     /// # Errors
-    /// Where `out` cannot be written.
+    /// `out` cannot be written.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
         self.parquet.write(batch)?;
         self.held += batch.get_array_memory_size();
@@ -82,7 +79,7 @@ impl<W: Write + Send> DayWriter<W> {
     /// in bytes; `out` is flushed and dropped.
     ///
     /// # Errors
-    /// Where `out` cannot be written.
+    /// `out` cannot be written.
     pub fn finish(mut self, mut record: DayRecord) -> Result<(DayRecord, u64), LakeError> {
         NO_SEAL.clone_into(&mut record.seal);
         let json = serde_json::to_string(&record).map_err(|error| parquet::errors::ParquetError::External(Box::new(error)))?;
@@ -96,7 +93,7 @@ impl<W: Write + Send> DayWriter<W> {
     }
 }
 
-/// Hashes what passes through, and holds the end back until the hash can be put into it.
+/// Hashes what passes through, and holds the end back until the hash can be inserted.
 struct Sealer<W> {
     out: W,
     hash: Sha256,

@@ -1,45 +1,43 @@
-//! Builds record batches from wire rows. A row goes in whole or not at all.
+//! Builds record batches from source rows. A row is added as a whole or not at all.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::builder::{Date32Builder, Decimal32Builder, Decimal64Builder, Int32Builder, StringBuilder};
 use arrow_array::{ArrayRef, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow_schema::ArrowError;
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 
-use crate::cookiepay::json;
-use crate::cookiepay::wire::{Field, Given, Malformed, WireRow};
-
-use super::columns::{COLUMNS, Kind, Source, schema};
+use super::columns::{COLUMNS, ColumnSource, ColumnType, schema};
+use super::source::{Extra, Field, Malformed, SourceRow, SourceValue};
 use super::totals::{Totals, is_paid};
 use super::values::{self, AMOUNT, Absent, Present, RATE, ValueError};
 
-/// Rows a batch holds before it should be taken.
+/// Rows after which a batch is full.
 const BATCH_ROWS: usize = 4096;
 
-/// Bytes of text it holds before it should be taken: rows may be long, and few of them fill memory.
+/// Bytes of text after which it is full: rows may be long, and few of them fill memory.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Days from 0001-01-01 to 1970-01-01: chrono counts from the one, Arrow from the other.
+/// Days from 0001-01-01, from which chrono counts, to 1970-01-01, from which Arrow counts.
 const EPOCH_FROM_CE: i32 = 719_163;
 
-/// A row that cannot be taken into the table.
+/// A row that cannot be added to the table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.describe())]
 pub struct RowError {
-    /// 1-based position in the answer.
+    /// 1-based position in the response.
     pub position: u64,
-    /// The field, as the manual or the answer names it; none where the whole row is at fault.
+    /// The field, as the manual or the response names it; `None` if the whole row is at fault.
     pub field: Option<String>,
-    /// The value as the answer has it (text in quotes); long until `RowError::shown`.
+    /// The value as the response has it (text in quotes); long until `RowError::shown`.
     pub value: Option<String>,
     /// What is wrong with it.
     pub reason: String,
 }
 
 impl RowError {
-    /// The error as it may be shown: `clean` takes out what nobody should see, and only then is the row's own text
-    /// cut to a readable length, so that no part of a secret is left.
+    /// The error as it may be shown: `clean` removes secrets, and only then is the row's text cut to a readable length, so that no
+    /// part of a secret is left.
     #[must_use]
     pub(crate) fn shown(self, clean: impl Fn(&str) -> String) -> Self {
         let value = self.value.map(|value| match value.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
@@ -62,22 +60,24 @@ impl RowError {
 /// What is the same for every row of a day.
 #[derive(Debug, Clone)]
 pub struct DayContext {
-    /// The API id asked for.
+    /// The requested API id.
     pub merchant_id: String,
-    /// The pay date asked for.
+    /// The requested pay date.
     pub pay_date: NaiveDate,
-    /// When the answer's headers arrived.
+    /// When the response headers arrived.
     pub extracted_at: DateTime<Utc>,
     /// The run that fetched it.
     pub run_id: String,
 }
 
+/// A value of a row on its way into the table.
 enum Cell<'a> {
-    Text(Cow<'a, str>),
+    Text(&'a str),
     Number(i64),
     Null(Absent),
 }
 
+/// Collects the values of one column that comes from a field.
 enum Builder {
     Text(StringBuilder),
     Amount(Decimal64Builder),
@@ -85,10 +85,10 @@ enum Builder {
     Date(Date32Builder),
 }
 
-/// Collects a day's rows into batches, and their totals on the way.
+/// Collects a day's rows into batches, and adds up their totals.
 pub struct BatchBuilder {
     day: DayContext,
-    /// One for each column that comes from a field, in the table's order.
+    /// One per column that comes from a field, in the table's order.
     builders: Vec<Builder>,
     extra: StringBuilder,
     positions: Int32Builder,
@@ -98,43 +98,49 @@ pub struct BatchBuilder {
     totals: Totals,
 }
 
+/// What a column that comes from a field holds.
+#[derive(Clone, Copy)]
+enum FieldType {
+    Text,
+    /// An amount, with its position among the amounts.
+    Amount(usize),
+    Rate,
+    Date,
+}
+
 /// A column that comes from a field.
 #[derive(Clone, Copy)]
 struct FieldColumn {
     /// Its position in the table.
     index: usize,
     field: Field,
-    kind: Kind,
+    field_type: FieldType,
     nullable: bool,
-    /// Its position among the amounts, where it is one.
-    amount: Option<usize>,
-    /// What it counts in `auth_amount - fee - vat - payment_amount`.
-    sign: i64,
+    /// See `Column::balance`.
+    balance: i64,
 }
 
 const FIELDS: usize = Field::ALL.len();
 
-/// The columns that come from fields, in the table's order; worked out once, as every row needs them.
+/// The columns that come from fields, in the table's order; computed once, because every row needs them.
 const FIELD_COLUMNS: [FieldColumn; FIELDS] = {
-    let none = FieldColumn { index: 0, field: Field::TrxId, kind: Kind::Text, nullable: true, amount: None, sign: 0 };
-    let mut columns = [none; FIELDS];
+    let empty = FieldColumn { index: 0, field: Field::TrxId, field_type: FieldType::Text, nullable: true, balance: 0 };
+    let mut columns = [empty; FIELDS];
     let (mut found, mut amounts, mut index) = (0, 0, 0);
     while index < COLUMNS.len() {
         let column = &COLUMNS[index];
-        if let Source::Field(field) = column.source {
-            let mut amount = None;
-            if let Kind::Decimal(scale) = column.kind
-                && scale.decimals == AMOUNT.decimals
-            {
-                amount = Some(amounts);
-                amounts += 1;
-            }
-            let sign = match field {
-                Field::AuthAmt => 1,
-                Field::Fee | Field::Vat | Field::PaymentAmt => -1,
-                _ => 0,
+        if let ColumnSource::Field(field) = column.source {
+            let field_type = match column.column_type {
+                ColumnType::Text => FieldType::Text,
+                ColumnType::Amount => {
+                    amounts += 1;
+                    FieldType::Amount(amounts - 1)
+                }
+                ColumnType::Rate => FieldType::Rate,
+                ColumnType::Date => FieldType::Date,
+                ColumnType::Int32 | ColumnType::Timestamp => panic!("no field has this type"),
             };
-            columns[found] = FieldColumn { index, field, kind: column.kind, nullable: column.nullable, amount, sign };
+            columns[found] = FieldColumn { index, field, field_type, nullable: column.nullable, balance: column.balance };
             found += 1;
         }
         index += 1;
@@ -149,7 +155,7 @@ impl BatchBuilder {
     /// A builder for one day's rows.
     #[must_use]
     pub fn new(day: DayContext) -> Self {
-        let builders = FIELD_COLUMNS.iter().map(|column| Builder::new(column.kind)).collect();
+        let builders = FIELD_COLUMNS.iter().map(|column| Builder::new(column.field_type)).collect();
         Self {
             day,
             builders,
@@ -161,35 +167,36 @@ impl BatchBuilder {
         }
     }
 
-    /// Takes a row in.
+    /// Adds a row.
     ///
     /// # Errors
-    /// The first thing wrong with the row; nothing of it is then taken.
-    pub fn push(&mut self, position: u64, row: &WireRow<'_>) -> Result<(), RowError> {
+    /// The first thing wrong with the row; nothing of it is then added.
+    pub fn push(&mut self, position: u64, row: &SourceRow<'_>) -> Result<(), RowError> {
         let mut cells = [const { Cell::Null(Absent::Missing) }; FIELDS];
-        let extra = self.read(row, &mut cells).map_err(|fault| fault.at(position))?;
-        let source_row = i32::try_from(position).map_err(|_| Fault::row("is beyond the 2,147,483,647 rows a day can hold").at(position))?;
+        let extra = self.read(row, &mut cells).map_err(|problem| problem.at(position))?;
+        let source_row =
+            i32::try_from(position).map_err(|_| Problem::of_row("is beyond the 2,147,483,647 rows that a day can hold").at(position))?;
         self.append(&cells);
-        self.text_bytes += extra.as_ref().map_or(0, String::len);
+        self.text_bytes += extra.map_or(0, str::len);
         self.extra.append_option(extra);
         self.positions.append_value(source_row);
         self.rows += 1;
         Ok(())
     }
 
-    /// Rows taken since the last batch.
+    /// Rows added since the last batch.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows
     }
 
-    /// Whether no row was taken since the last batch.
+    /// Whether no row was added since the last batch.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }
 
-    /// Whether the batch should be taken before more rows come.
+    /// Whether the batch should be taken before more rows are added.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.rows >= BATCH_ROWS || self.text_bytes >= BATCH_BYTES
@@ -204,44 +211,40 @@ impl BatchBuilder {
     /// Takes the rows so far as a batch of the table's schema.
     ///
     /// # Errors
-    /// Where the arrays do not fit the schema, which would be a defect.
-    pub fn take(&mut self) -> Result<RecordBatch, arrow_schema::ArrowError> {
+    /// The arrays do not fit the schema, which would be a defect.
+    pub fn take(&mut self) -> Result<RecordBatch, ArrowError> {
         let rows = std::mem::take(&mut self.rows);
         self.text_bytes = 0;
-        let constant = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows))) };
-        let mut built = self.builders.iter_mut().zip(&FIELD_COLUMNS).map(|(builder, column)| {
-            // one that is finished has no room left, and would grow anew from nothing
-            let finished = std::mem::replace(builder, Builder::new(column.kind));
-            finished.finish()
+        let Self { day, builders, extra, positions, .. } = self;
+        let mut fields = builders.iter_mut().zip(&FIELD_COLUMNS).map(|(builder, column)| {
+            // a builder that is finished has no capacity left, and would grow from nothing
+            std::mem::replace(builder, Builder::new(column.field_type)).finish()
         });
-        let columns = COLUMNS
-            .iter()
-            .filter_map(|column| match (column.source, column.name) {
-                (Source::Field(_), _) => built.next(),
-                (_, "merchant_id") => Some(constant(&self.day.merchant_id)),
-                (_, "run_id") => Some(constant(&self.day.run_id)),
-                (_, "extra") => Some(Arc::new(self.extra.finish())),
-                (_, "source_row") => Some(Arc::new(self.positions.finish())),
-                _ => Some(Arc::new(
-                    TimestampMillisecondArray::from_value(self.day.extracted_at.timestamp_millis(), rows).with_timezone("UTC"),
-                )),
-            })
-            .collect();
-        RecordBatch::try_new(schema(), columns)
+        let columns = COLUMNS.iter().filter_map(|column| match column.source {
+            ColumnSource::Field(_) => fields.next(),
+            ColumnSource::MerchantId => Some(constant(&day.merchant_id, rows)),
+            ColumnSource::Extra => Some(Arc::new(extra.finish())),
+            ColumnSource::Position => Some(Arc::new(positions.finish())),
+            ColumnSource::ExtractedAt => {
+                let times = TimestampMillisecondArray::from_value(day.extracted_at.timestamp_millis(), rows);
+                Some(Arc::new(times.with_timezone("UTC")))
+            }
+            ColumnSource::RunId => Some(constant(&day.run_id, rows)),
+        });
+        RecordBatch::try_new(schema(), columns.collect())
     }
 
-    fn read<'a>(&self, row: &WireRow<'a>, cells: &mut Cells<'a>) -> Result<Option<String>, Fault> {
-        if let Some(malformed) = &row.malformed {
-            return Err(match malformed {
-                Malformed::NotAnObject => Fault::row("is not an object"),
-                Malformed::TooManyFields => Fault::row("has more unknown fields than are kept"),
-                Malformed::KeyTwice(key) => Fault { field: Some(short(key)), value: None, reason: "is given twice".into() },
-            });
+    fn read<'r>(&self, row: &'r SourceRow<'_>, cells: &mut Cells<'r>) -> Result<Option<&'r str>, Problem> {
+        match &row.malformed {
+            None => {}
+            Some(Malformed::NotAnObject) => return Err(Problem::of_row("is not an object")),
+            Some(Malformed::TooManyFields) => return Err(Problem::of_row("has more unknown fields than are kept")),
+            Some(Malformed::KeyTwice(key)) => return Err(Problem::of_key(key, "occurs twice")),
         }
         let pay_date = i64::from(epoch_days(self.day.pay_date));
         for (cell, column) in cells.iter_mut().zip(&FIELD_COLUMNS) {
-            let given = row.get(column.field);
-            let read = match read_cell(given, column.kind) {
+            let value = row.get(column.field);
+            let read = match read_cell(value, column.field_type) {
                 Ok(Cell::Null(Absent::Missing)) if !column.nullable => Err(ValueError::Missing),
                 Ok(Cell::Null(_)) if !column.nullable => Err(ValueError::Blank),
                 Ok(Cell::Number(day)) if column.field == Field::PayoffDt && day != pay_date => {
@@ -249,12 +252,16 @@ impl BatchBuilder {
                 }
                 read => read,
             };
-            *cell = read.map_err(|error| Fault::value(column.field, given, error))?;
+            *cell = read.map_err(|error| Problem::of_value(column.field, value, error))?;
         }
-        canonical_extra(row)
+        match &row.extra {
+            Extra::None => Ok(None),
+            Extra::Json(text) => Ok(Some(text)),
+            Extra::KeyTwice(key) => Err(Problem::of_key(key, "has a key that occurs twice")),
+        }
     }
 
-    /// Counts a row that was found good, and appends it.
+    /// Counts a row whose values could all be read, and appends it.
     fn append(&mut self, cells: &Cells<'_>) {
         let totals = &mut self.totals;
         totals.rows += 1;
@@ -265,15 +272,15 @@ impl BatchBuilder {
             match cell {
                 Cell::Null(absent) => {
                     totals.nulls[column.index][*absent as usize] += 1;
-                    if column.sign != 0 {
+                    if column.balance != 0 {
                         balance = None;
                     }
                 }
                 Cell::Number(value) => {
-                    if let Some(amount) = column.amount {
+                    if let FieldType::Amount(amount) = column.field_type {
                         totals.sums[amount] += i128::from(*value);
                     }
-                    balance = balance.map(|sum| sum + column.sign * value);
+                    balance = balance.map(|sum| sum + column.balance * value);
                 }
                 Cell::Text(text) => self.text_bytes += text.len(),
             }
@@ -290,38 +297,35 @@ fn epoch_days(date: NaiveDate) -> i32 {
     date.num_days_from_ce() - EPOCH_FROM_CE
 }
 
-#[inline]
-fn read_cell(given: Given<'_>, kind: Kind) -> Result<Cell<'_>, ValueError> {
-    fn cell<'a, T>(present: Present<T>, wrap: impl FnOnce(T) -> Cell<'a>) -> Cell<'a> {
-        present.map_or_else(Cell::Null, wrap)
-    }
-    Ok(match kind {
-        Kind::Decimal(scale) => cell(values::decimal(given, scale)?, Cell::Number),
-        Kind::Date => cell(values::date(given)?, |date| Cell::Number(epoch_days(date).into())),
-        _ => cell(values::text(given)?, Cell::Text),
-    })
+/// A column with the same text in every row.
+fn constant(text: &str, rows: usize) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows)))
 }
 
-/// The unknown fields as JSON with sorted keys, so that equal contents have equal text.
-fn canonical_extra(row: &WireRow<'_>) -> Result<Option<String>, Fault> {
-    if row.extra.is_empty() {
-        return Ok(None);
+/// A batch of the table with another run's id in it.
+///
+/// # Errors
+/// As for [`BatchBuilder::take`].
+pub(crate) fn with_run_id(batch: &RecordBatch, run_id: &str) -> Result<RecordBatch, ArrowError> {
+    let run_ids = constant(run_id, batch.num_rows());
+    let arrays = COLUMNS.iter().zip(batch.columns()).map(|(column, array)| {
+        let array = if column.source == ColumnSource::RunId { &run_ids } else { array };
+        Arc::clone(array)
+    });
+    RecordBatch::try_new(batch.schema(), arrays.collect())
+}
+
+#[inline]
+fn read_cell<'r>(value: &'r SourceValue<'_>, field_type: FieldType) -> Result<Cell<'r>, ValueError> {
+    fn cell<'r, T>(present: Present<T>, wrap: impl FnOnce(T) -> Cell<'r>) -> Cell<'r> {
+        present.map_or_else(Cell::Null, wrap)
     }
-    let mut pairs = Vec::with_capacity(row.extra.len());
-    for (key, text) in &row.extra {
-        // a number ends only where something follows it
-        let mut value = String::with_capacity(text.len());
-        json::canonical(&format!("{text} "), 0, &mut value).map_err(|_| Fault {
-            field: Some(short(key)),
-            value: None,
-            reason: "has a key twice inside".into(),
-        })?;
-        pairs.push((key.as_ref(), value));
-    }
-    pairs.sort_unstable();
-    let mut out = String::new();
-    json::write_object(&pairs, &mut out);
-    Ok(Some(out))
+    Ok(match field_type {
+        FieldType::Text => cell(values::text(value)?, Cell::Text),
+        FieldType::Amount(_) => cell(values::decimal(value, AMOUNT)?, Cell::Number),
+        FieldType::Rate => cell(values::decimal(value, RATE)?, Cell::Number),
+        FieldType::Date => cell(values::date(value)?, |date| Cell::Number(epoch_days(date).into())),
+    })
 }
 
 #[inline]
@@ -336,7 +340,7 @@ fn append(builder: &mut Builder, cell: &Cell<'_>) {
         Cell::Number(value) => Some(*value),
         Cell::Null(_) => None,
     };
-    // the ranges were checked where the value was read
+    // the ranges were checked when the value was read
     let narrow = number.and_then(|value| i32::try_from(value).ok());
     match builder {
         Builder::Text(builder) => builder.append_null(),
@@ -347,19 +351,17 @@ fn append(builder: &mut Builder, cell: &Cell<'_>) {
 }
 
 impl Builder {
-    /// With room for a batch: what is not used costs no memory.
-    fn new(kind: Kind) -> Self {
+    /// With capacity for a batch: what is not used costs no memory.
+    fn new(field_type: FieldType) -> Self {
         /// Bytes that a text takes, about.
         const TEXT: usize = 24;
-        match kind {
-            Kind::Decimal(RATE) => {
-                Self::Rate(Decimal32Builder::with_capacity(BATCH_ROWS).with_data_type(arrow_schema::DataType::Decimal32(9, 4)))
+        match field_type {
+            FieldType::Text => Self::Text(StringBuilder::with_capacity(BATCH_ROWS, BATCH_ROWS * TEXT)),
+            FieldType::Amount(_) => {
+                Self::Amount(Decimal64Builder::with_capacity(BATCH_ROWS).with_data_type(ColumnType::Amount.data_type()))
             }
-            Kind::Decimal(_) => {
-                Self::Amount(Decimal64Builder::with_capacity(BATCH_ROWS).with_data_type(arrow_schema::DataType::Decimal64(18, 2)))
-            }
-            Kind::Date => Self::Date(Date32Builder::with_capacity(BATCH_ROWS)),
-            _ => Self::Text(StringBuilder::with_capacity(BATCH_ROWS, BATCH_ROWS * TEXT)),
+            FieldType::Rate => Self::Rate(Decimal32Builder::with_capacity(BATCH_ROWS).with_data_type(ColumnType::Rate.data_type())),
+            FieldType::Date => Self::Date(Date32Builder::with_capacity(BATCH_ROWS)),
         }
     }
 
@@ -388,24 +390,28 @@ fn cut(text: &str, length: usize) -> String {
     }
 }
 
-struct Fault {
+/// What is wrong with a row whose position is not known yet.
+struct Problem {
     field: Option<String>,
     value: Option<String>,
     reason: String,
 }
 
-impl Fault {
-    fn row(reason: &str) -> Self {
+impl Problem {
+    fn of_row(reason: &str) -> Self {
         Self { field: None, value: None, reason: reason.into() }
     }
 
-    fn value(field: Field, given: Given<'_>, error: ValueError) -> Self {
-        use crate::cookiepay::json::Value;
-        let value = match given {
-            Given::Missing => None,
-            Given::Value(Value::Null) => Some("null".to_owned()),
-            Given::Value(Value::Str(found)) => Some(format!("{:?}", short(&found.decode()))),
-            Given::Value(Value::Number(text) | Value::Other(text)) => Some(short(text)),
+    fn of_key(key: &str, reason: &str) -> Self {
+        Self { field: Some(short(key)), value: None, reason: reason.into() }
+    }
+
+    fn of_value(field: Field, value: &SourceValue<'_>, error: ValueError) -> Self {
+        let value = match value {
+            SourceValue::Absent => None,
+            SourceValue::Null => Some("null".to_owned()),
+            SourceValue::Text(text) => Some(format!("{:?}", short(text.as_str()))),
+            SourceValue::Number(text) | SourceValue::Other(text) => Some(short(text)),
         };
         Self { field: Some(field.name().into()), value, reason: error.to_string() }
     }

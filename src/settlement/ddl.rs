@@ -1,10 +1,11 @@
-//! The table's schema in each engine's words, derived from [`COLUMNS`]. Text only.
+//! Prints the table's schema for people and for each engine, derived from [`COLUMNS`].
 
 use serde_json::{Value as Json, json};
 
-use super::columns::{COLUMNS, Column, Kind, SCHEMA_VERSION, Source, fingerprint};
+use super::columns::{COLUMNS, Column, ColumnSource, ColumnType, SCHEMA_VERSION, fingerprint};
+use super::values::{AMOUNT, RATE, Scale};
 
-/// An engine, or a reader, that wants the schema in its own words.
+/// A form in which the schema is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Dialect {
     /// A table for people
@@ -21,7 +22,7 @@ pub enum Dialect {
     Spark,
 }
 
-/// The schema for one dialect. `dest` is the lake's root as the engine will see it.
+/// The schema in one dialect. `dest` is the lake's root as the engine will see it.
 #[must_use]
 pub fn schema(dialect: Dialect, dest: &str) -> String {
     let dest = dest.trim_end_matches('/');
@@ -29,7 +30,7 @@ pub fn schema(dialect: Dialect, dest: &str) -> String {
         Dialect::Text => text(),
         Dialect::Json => format!("{:#}\n", as_json()),
         Dialect::Arrow => {
-            lines(|column| format!("{}: {}{}", column.name, arrow_type(column.kind), if column.nullable { "" } else { " not null" }))
+            lines(|column| format!("{}: {}{}", column.name, arrow_type(column), if column.nullable { "" } else { " not null" }))
         }
         Dialect::Duckdb => duckdb(dest),
         Dialect::Athena => athena(dest),
@@ -41,20 +42,21 @@ fn lines(line: impl Fn(&Column) -> String) -> String {
     COLUMNS.iter().map(|column| line(column) + "\n").collect()
 }
 
-fn source_name(column: &Column) -> &'static str {
+/// The manual's name of the field that a column comes from.
+fn field_name(column: &Column) -> Option<&'static str> {
     match column.source {
-        Source::Field(field) => field.name(),
-        Source::Extractor => "",
+        ColumnSource::Field(field) => Some(field.name()),
+        ColumnSource::MerchantId | ColumnSource::Extra | ColumnSource::Position | ColumnSource::ExtractedAt | ColumnSource::RunId => None,
     }
 }
 
 fn text() -> String {
     let head = format!("{:18} {:19} {:8} {:16} meaning\n", "column", "type", "null", "API field");
     let partition =
-        format!("{:18} {:19} {:8} {:16} the pay date asked for; the partition key, in the path\n", "pay_date", "date", "not null", "");
+        format!("{:18} {:19} {:8} {:16} the requested pay date; the partition key, in the path\n", "pay_date", "date", "not null", "");
     head + &lines(|column| {
         let null = if column.nullable { "" } else { "not null" };
-        format!("{:18} {:19} {null:8} {:16} {}", column.name, column.type_name(), source_name(column), column.about)
+        format!("{:18} {:19} {null:8} {:16} {}", column.name, column.type_name(), field_name(column).unwrap_or_default(), column.about)
     }) + &partition
 }
 
@@ -62,31 +64,48 @@ fn as_json() -> Json {
     let columns: Vec<Json> = COLUMNS
         .iter()
         .map(|column| {
-            let source = Some(source_name(column)).filter(|name| !name.is_empty());
+            let source = field_name(column);
             json!({ "name": column.name, "type": column.type_name(), "nullable": column.nullable, "field": source, "about": column.about })
         })
         .collect();
     json!({ "version": SCHEMA_VERSION, "fingerprint": fingerprint(), "partition_key": { "name": "pay_date", "type": "date" }, "columns": columns })
 }
 
-fn arrow_type(kind: Kind) -> String {
-    match (kind, kind.decimal()) {
-        (_, Some((precision, decimals))) => format!("decimal128({precision}, {decimals})"),
-        (Kind::Date, _) => "date32[day]".into(),
-        (Kind::Int32, _) => "int32".into(),
-        (Kind::Timestamp, _) => "timestamp[ms, tz=UTC]".into(),
-        _ => "string".into(),
+/// A type as pyarrow prints it.
+fn arrow_type(column: &Column) -> String {
+    let decimal = |scale: Scale| format!("decimal128({}, {})", scale.precision(), scale.decimals);
+    match column.column_type {
+        ColumnType::Text => "string".into(),
+        ColumnType::Amount => decimal(AMOUNT),
+        ColumnType::Rate => decimal(RATE),
+        ColumnType::Date => "date32[day]".into(),
+        ColumnType::Int32 => "int32".into(),
+        ColumnType::Timestamp => "timestamp[ms, tz=UTC]".into(),
     }
 }
 
-/// DuckDB's and Hive's type names differ in three places.
-fn sql_type(kind: Kind, text: &str, int32: &str, timestamp: &str) -> String {
-    match (kind, kind.decimal()) {
-        (_, Some((precision, decimals))) => format!("DECIMAL({precision},{decimals})"),
-        (Kind::Date, _) => "DATE".into(),
-        (Kind::Int32, _) => int32.into(),
-        (Kind::Timestamp, _) => timestamp.into(),
-        _ => text.into(),
+/// The names by which the SQL dialects differ.
+struct SqlTypes {
+    text: &'static str,
+    int32: &'static str,
+    timestamp: &'static str,
+}
+
+const DUCKDB: SqlTypes = SqlTypes { text: "VARCHAR", int32: "INTEGER", timestamp: "TIMESTAMPTZ" };
+/// Athena's DDL and Spark share Hive's names.
+const HIVE: SqlTypes = SqlTypes { text: "STRING", int32: "INT", timestamp: "TIMESTAMP" };
+
+impl SqlTypes {
+    fn name(&self, column_type: ColumnType) -> String {
+        let decimal = |scale: Scale| format!("DECIMAL({},{})", scale.precision(), scale.decimals);
+        match column_type {
+            ColumnType::Text => self.text.into(),
+            ColumnType::Amount => decimal(AMOUNT),
+            ColumnType::Rate => decimal(RATE),
+            ColumnType::Date => "DATE".into(),
+            ColumnType::Int32 => self.int32.into(),
+            ColumnType::Timestamp => self.timestamp.into(),
+        }
     }
 }
 
@@ -94,16 +113,14 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// A literal in Hive's words, which Athena's DDL and Spark share: a doubled quote is refused there, or lost.
+/// A literal as Athena's DDL and Spark read it: they refuse a doubled quote, or lose it.
 fn hive_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
 }
 
 fn duckdb(dest: &str) -> String {
-    let select: Vec<String> = COLUMNS
-        .iter()
-        .map(|column| format!("    CAST({0} AS {1}) AS {0}", column.name, sql_type(column.kind, "VARCHAR", "INTEGER", "TIMESTAMPTZ")))
-        .collect();
+    let select: Vec<String> =
+        COLUMNS.iter().map(|column| format!("    CAST({0} AS {1}) AS {0}", column.name, DUCKDB.name(column.column_type))).collect();
     let files = quoted(&format!("{dest}/settlements/*/*.parquet"));
     format!(
         "CREATE OR REPLACE VIEW settlements AS\nSELECT\n    pay_date,\n{}\nFROM read_parquet(\n    {files},\n    hive_partitioning = true,\n    hive_types = {{'pay_date': DATE}},\n    union_by_name = true\n);\n",
@@ -115,7 +132,7 @@ fn hive_columns() -> String {
     let columns: Vec<String> = COLUMNS
         .iter()
         .map(|column| {
-            let hive = sql_type(column.kind, "STRING", "INT", "TIMESTAMP");
+            let hive = HIVE.name(column.column_type);
             format!("  {} {hive} COMMENT {}", column.name, hive_quoted(column.about))
         })
         .collect();
@@ -134,7 +151,7 @@ fn athena(dest: &str) -> String {
 
 fn spark(dest: &str) -> String {
     format!(
-        "CREATE EXTERNAL TABLE settlements (\n{}\n)\nPARTITIONED BY (pay_date DATE COMMENT 'the pay date asked for')\nSTORED AS PARQUET\nLOCATION {};\nMSCK REPAIR TABLE settlements;\n",
+        "CREATE EXTERNAL TABLE settlements (\n{}\n)\nPARTITIONED BY (pay_date DATE COMMENT 'the requested pay date')\nSTORED AS PARQUET\nLOCATION {};\nMSCK REPAIR TABLE settlements;\n",
         hive_columns(),
         hive_quoted(&format!("{dest}/settlements")),
     )

@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 
 use arrow_array::RecordBatch;
 
-use super::totals::RowHasher;
+use super::digest::RowHasher;
 
-/// Counts what changed; give it both versions' rows, in any order.
+/// Counts what changed between two versions, whose rows may come in any order.
 #[derive(Debug, Default)]
 pub struct Diff {
     hasher: RowHasher,

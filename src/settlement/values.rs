@@ -1,28 +1,25 @@
-//! Reads amounts, rates, dates and text from what the API gives. Exact, and without floats.
-
-use std::borrow::Cow;
+//! Reads amounts, rates, dates and text from source values. Exact, and without floats.
 
 use chrono::NaiveDate;
 
-use crate::cookiepay::json::Value;
-use crate::cookiepay::wire::Given;
+use super::source::SourceValue;
 
-/// Why a value cannot be read; reads on from `field F of row N: "value"`.
+/// Why a value cannot be read; continues `field F of row N: "value"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
-    /// The key is not in the row, where its absence would hide money.
+    /// The key is not in the row, and its absence would hide money.
     #[error("is missing")]
     Missing,
-    /// The field is blank where every row must have it.
+    /// The field is blank, and every row must have it.
     #[error("must not be blank")]
     Blank,
     /// A boolean, an array or an object.
     #[error("is neither text nor a number")]
-    Kind,
+    NotScalar,
     /// Not the grammar of an amount.
     #[error("is not an amount")]
     Amount,
-    /// Commas that do not group by three.
+    /// Commas that do not group three digits each.
     #[error("does not group its digits by three")]
     Grouping,
     /// More decimals than the column keeps.
@@ -31,15 +28,15 @@ pub enum ValueError {
     /// More digits before the point than the column keeps.
     #[error("has more than {0} digits before the point")]
     Digits(u8),
-    /// Not a calendar date in a form the API uses.
+    /// Not a calendar date in a form that the API uses.
     #[error("is not a date (YYYYMMDD, YYYY-MM-DD or YYYYMMDDhhmmss)")]
     Date,
-    /// The row belongs to another pay date than the one asked for.
-    #[error("is another pay date: {0} was asked for")]
+    /// The row belongs to another pay date than the requested one.
+    #[error("is another pay date: {0} was requested")]
     OtherPayDate(NaiveDate),
 }
 
-/// How an amount was absent; the day record counts them apart.
+/// How a value was absent; the day record counts each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Absent {
     /// A bare `-`, the manual's mark on cancellations.
@@ -48,7 +45,7 @@ pub enum Absent {
     Blank,
     /// JSON `null`.
     Null,
-    /// The key is not in the row (text and dates only: an amount must have its key).
+    /// The key is not in the row: text and dates only, because an amount must have its key.
     Missing,
 }
 
@@ -71,22 +68,22 @@ impl Absent {
 /// A value, or how it was absent.
 pub type Present<T> = Result<T, Absent>;
 
-/// A text column's value: a string decoded, or a number as it is written, leading zeros and all.
+/// A text column's value: text, or a number as it is written, with its leading zeros.
 ///
 /// # Errors
-/// [`ValueError::Kind`] for a boolean, an array or an object.
-pub(crate) fn text(given: Given<'_>) -> Result<Present<Cow<'_, str>>, ValueError> {
-    match given {
-        Given::Missing => Ok(Err(Absent::Missing)),
-        Given::Value(Value::Null) => Ok(Err(Absent::Null)),
-        Given::Value(Value::Str(found)) => {
-            let found = found.decode();
+/// [`ValueError::NotScalar`] for a boolean, an array or an object.
+pub(crate) fn text<'r>(value: &'r SourceValue<'_>) -> Result<Present<&'r str>, ValueError> {
+    match value {
+        SourceValue::Absent => Ok(Err(Absent::Missing)),
+        SourceValue::Null => Ok(Err(Absent::Null)),
+        SourceValue::Text(found) => {
+            let found = found.as_str();
             // most texts begin with a letter or a digit, which settles it
             let blank = !found.as_bytes().first().is_some_and(u8::is_ascii_graphic) && found.trim().is_empty();
             Ok(if blank { Err(Absent::Blank) } else { Ok(found) })
         }
-        Given::Value(Value::Number(number)) => Ok(Ok(Cow::Borrowed(number))),
-        Given::Value(Value::Other(_)) => Err(ValueError::Kind),
+        SourceValue::Number(number) => Ok(Ok(number)),
+        SourceValue::Other(_) => Err(ValueError::NotScalar),
     }
 }
 
@@ -106,21 +103,35 @@ pub const AMOUNT: Scale = Scale { integer_digits: 16, decimals: 2, percent: fals
 /// decimal(9,4): a rate in percent, as given.
 pub const RATE: Scale = Scale { integer_digits: 5, decimals: 4, percent: true };
 
+impl Scale {
+    /// Digits in all.
+    #[must_use]
+    pub const fn precision(self) -> u8 {
+        self.integer_digits + self.decimals
+    }
+
+    /// The decimals as Arrow has them.
+    #[must_use]
+    pub(super) const fn arrow_scale(self) -> i8 {
+        self.decimals.cast_signed()
+    }
+}
+
 /// Reads an amount or a rate into its unscaled integer (`"1,234.5"` at two decimals is `123450`).
 ///
 /// # Errors
 /// A missing key, and whatever is not an amount at `scale`.
-pub(crate) fn decimal(given: Given<'_>, scale: Scale) -> Result<Present<i64>, ValueError> {
-    match given {
-        Given::Missing => Err(ValueError::Missing),
-        Given::Value(Value::Null) => Ok(Err(Absent::Null)),
-        Given::Value(Value::Number(number)) => parse_decimal(number, scale),
-        Given::Value(Value::Str(found)) => match found.short_number() {
+pub(crate) fn decimal(value: &SourceValue<'_>, scale: Scale) -> Result<Present<i64>, ValueError> {
+    match value {
+        SourceValue::Absent => Err(ValueError::Missing),
+        SourceValue::Null => Ok(Err(Absent::Null)),
+        SourceValue::Number(number) => parse_decimal(number, scale),
+        SourceValue::Text(found) => match found.short_number() {
             // eight digits fit every scale but that of rates
             Some(whole) if scale.integer_digits >= 8 => Ok(Ok(i64::from(whole) * POWERS[usize::from(scale.decimals)])),
-            _ => parse_decimal(&found.decode(), scale),
+            _ => parse_decimal(found.as_str(), scale),
         },
-        Given::Value(Value::Other(_)) => Err(ValueError::Kind),
+        SourceValue::Other(_) => Err(ValueError::NotScalar),
     }
 }
 
@@ -139,7 +150,7 @@ pub fn parse_decimal(given: &str, scale: Scale) -> Result<Present<i64>, ValueErr
     }
 }
 
-/// Reads an amount in the plain form that nearly all have: digits, with decimals at the most, and `-` before them.
+/// Reads an amount in the plain form that nearly all have: digits, perhaps with decimals, perhaps after a `-`.
 #[inline]
 fn plain_decimal(given: &[u8], scale: Scale) -> Option<i64> {
     let (negative, digits) = match given {
@@ -163,7 +174,7 @@ fn plain_decimal(given: &[u8], scale: Scale) -> Option<i64> {
 
 const POWERS: [i64; 5] = [1, 10, 100, 1000, 10_000];
 
-/// `value` with more digits behind it; none where one is no digit.
+/// `value` with more digits behind it; `None` if one is not a digit.
 #[inline]
 fn digits_value(value: i64, digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(value, |value, byte| {
@@ -172,7 +183,7 @@ fn digits_value(value: i64, digits: &[u8]) -> Option<i64> {
     })
 }
 
-/// Reads an amount in any form that is tolerated, and says what is wrong with any other.
+/// Reads an amount in any tolerated form, and reports what is wrong with any other.
 fn parse_any_decimal(given: &str, scale: Scale) -> Result<Present<i64>, ValueError> {
     let mut rest = given.trim();
     if rest.is_empty() {
@@ -234,9 +245,9 @@ fn parse_any_decimal(given: &str, scale: Scale) -> Result<Present<i64>, ValueErr
 /// Reads a date field.
 ///
 /// # Errors
-/// Whatever is neither absent nor a calendar date in a form the API uses.
-pub(crate) fn date(given: Given<'_>) -> Result<Present<NaiveDate>, ValueError> {
-    if let Given::Value(Value::Str(found)) = given
+/// Whatever is neither absent nor a calendar date in a form that the API uses.
+pub(crate) fn date(value: &SourceValue<'_>) -> Result<Present<NaiveDate>, ValueError> {
+    if let SourceValue::Text(found) = value
         && found.is_eight_long()
         && let Some(day) = found.short_number()
         && let Ok(year @ 1..) = i32::try_from(day / 10_000)
@@ -244,7 +255,7 @@ pub(crate) fn date(given: Given<'_>) -> Result<Present<NaiveDate>, ValueError> {
     {
         return Ok(Ok(date));
     }
-    match text(given)? {
+    match text(value)? {
         Err(absent) => Ok(Err(absent)),
         Ok(found) => parse_date(found.trim()).map(Ok).ok_or(ValueError::Date),
     }
@@ -354,7 +365,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_plain_form_is_read_as_any_other(text in "-?[0-9]{0,17}([.][0-9]{0,5})?", noise in "[-0-9,. %]{0,24}") {
+        fn the_plain_form_is_read_like_any_other(text in "-?[0-9]{0,17}([.][0-9]{0,5})?", noise in "[-0-9,. %]{0,24}") {
             for scale in [AMOUNT, RATE] {
                 for text in [&text, &noise] {
                     if let Some(value) = plain_decimal(text.as_bytes(), scale) {

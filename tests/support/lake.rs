@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use cookiepay_etl::settlement::cells::cell;
+use cookiepay_etl::settlement::columns::COLUMNS;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::KeyValue;
 use serde_json::Value as Json;
@@ -55,10 +56,9 @@ pub fn rows_of(bytes: Vec<u8>) -> Vec<Row> {
     let mut rows = Vec::new();
     for batch in reader {
         let batch = batch.unwrap();
-        let schema = batch.schema();
         for row in 0..batch.num_rows() {
-            let cells = schema.fields().iter().zip(batch.columns());
-            rows.push(cells.filter_map(|(field, array)| Some((field.name().clone(), cell(array, row)?))).collect());
+            let cells = COLUMNS.iter().zip(batch.columns());
+            rows.push(cells.filter_map(|(column, array)| Some((column.name.to_owned(), cell(column.column_type, array, row)?))).collect());
         }
     }
     rows

@@ -2,9 +2,7 @@
 
 use std::convert::Infallible;
 use std::fs::File;
-use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use chrono::NaiveDate;
 use object_store::path::Path;
 use parquet::errors::ParquetError;
@@ -25,8 +23,7 @@ use crate::lake::record::{DayRecord, Evidence};
 use crate::lake::staging::StagingWriter;
 use crate::lake::store::{DayFile, Fetched, Lake};
 use crate::lake::writer::DayWriter;
-use crate::settlement::batch::DayContext;
-use crate::settlement::columns::COLUMNS;
+use crate::settlement::batch::{DayContext, with_run_id};
 use crate::settlement::totals::ArrayTotals;
 
 use super::RebuildJob;
@@ -215,26 +212,15 @@ fn copy_rows(at: &Path, mut file: File, stored: DayRecord, run_id: String, out: 
     let mut writer = DayWriter::new(out)?;
     let mut totals = ArrayTotals::default();
     let copied = read_rows(file, |batch| {
-        let batch = written_by(batch, &run_id)?;
+        let batch = with_run_id(batch, &run_id)?;
         totals.add(&batch);
         writer.write(&batch).map_err(|error| ParquetError::External(Box::new(error)))
     });
     copied.map_err(|error| unreadable(error.to_string()))?;
     let (nulls, digest) = (totals.nulls_over(&stored.nulls), totals.digest().to_string());
     let record = DayRecord { nulls, digest, ..stored.rewritten_by(run_id) };
-    let stated = (record.rows, record.pending_rows, &record.sums, record.digest.as_str());
-    if let Some(difference) = totals.differences(stated, &record.nulls).into_iter().next() {
+    if let Some(difference) = totals.differences(&record.stated_totals()).into_iter().next() {
         return Err(unreadable(difference));
     }
     writer.finish(record)
-}
-
-/// A batch of the table with another run's id in it.
-fn written_by(batch: &RecordBatch, run_id: &str) -> Result<RecordBatch, ParquetError> {
-    let run_ids: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(run_id, batch.num_rows())));
-    let arrays = COLUMNS.iter().zip(batch.columns()).map(|(column, array)| {
-        let array = if column.name == "run_id" { &run_ids } else { array };
-        Arc::clone(array)
-    });
-    Ok(RecordBatch::try_new(batch.schema(), arrays.collect())?)
 }
