@@ -205,8 +205,8 @@ fn nesting_strings_and_numbers_without_end() {
     ] {
         refused(name, Reply::json(text), &[], "upstream", "less deep nesting");
     }
-    refused("lists alone", Reply::json(deep("[")), &[], "contract", "an array of something else than objects");
-    refused("closed lists", Reply::json(format!("{}{}", deep("["), "]".repeat(100_000))), &[], "contract", "something else");
+    refused("lists alone", Reply::json(deep("[")), &[], "contract", "an array of something other than objects");
+    refused("closed lists", Reply::json(format!("{}{}", deep("["), "]".repeat(100_000))), &[], "contract", "something other than");
 
     let long = |begins: &str| Reply::undeclared(200, &[], begins).and_then(again(100, vec![b'x'; 1 << 20]));
     for (name, begins) in [
