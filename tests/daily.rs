@@ -61,7 +61,7 @@ async fn sync(simulator: &Simulator, lake: &Path, since: NaiveDate, today: Naive
         connect_timeout: Duration::from_secs(3),
         retries: 2,
         pace: Throttle::new(0),
-        max_answer_bytes: 1 << 20,
+        max_response_bytes: 1 << 20,
         clock: Arc::new(move || noon_in_seoul),
     };
     let client = Client::new(config, Credentials { api_id: id.to_owned(), key: key.to_owned().into() }).unwrap();

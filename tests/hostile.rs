@@ -124,7 +124,7 @@ fn a_bomb_is_refused_at_the_bound() {
     }
     let bomb = gzip(&vec![b' '; 1 << 20]).repeat(8);
     let token = Api::scripted(move |_| Reply::new(200, &headers, &bomb));
-    refused_by("as a token", &token.url, &[], "upstream", "token answer");
+    refused_by("as a token", &token.url, &[], "upstream", "token response");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_body_at_a_drip_is_given_up() {
     });
     refused("after 4 MiB", began_well, &quick, "upstream", "too slowly");
     let head = Reply::undeclared(200, &[], "").in_its_head(drip);
-    refused("head", head, &quick, "upstream", "silent");
+    refused("head", head, &quick, "upstream", "sent nothing");
 }
 
 /// What is slow and goes on is waited for: the pace is for drips.

@@ -356,7 +356,7 @@ fn a_clock_that_is_not_the_apis_is_told_once() {
         let api = Api::new(move |request| Reply::new(200, &[("Date", date)], answer(&[row(request.date(), &[])])));
         let lake = tempfile::tempdir().unwrap();
         let ran = finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-08"))).exits(0);
-        ran.stderr.matches("clock is not the API's").count()
+        ran.stderr.matches("clock differs from the API's").count()
     };
     assert_eq!([apart("Fri, 05 Jan 2024 00:00:00 GMT"), apart("whenever")], [1, 0]);
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::calendar::seoul_date;
 use crate::command::Command;
-use crate::cookiepay::error::{ApiError, Fault};
+use crate::cookiepay::error::{ApiError, FailureFamily};
 use crate::errors::chain;
 use crate::exit::ExitCode;
 use crate::jobs::fetch::MerchantClient;
@@ -121,9 +121,9 @@ impl CheckArgs {
 }
 
 fn api_exit_code(error: &ApiError) -> ExitCode {
-    match error.fault() {
-        Fault::Auth => ExitCode::Auth,
-        Fault::Contract => ExitCode::Refused,
-        Fault::Upstream | Fault::RateLimit => ExitCode::Upstream,
+    match error.family() {
+        FailureFamily::Auth => ExitCode::Auth,
+        FailureFamily::Contract => ExitCode::Refused,
+        FailureFamily::Upstream | FailureFamily::RateLimit => ExitCode::Upstream,
     }
 }

@@ -1,84 +1,24 @@
-//! From the bytes of an answer as they arrive to UTF-8 text in a buffer: gzip, charset, size bound.
-//!
-//! Runs on a blocking thread; the network feeds it through `BodyReader`.
+//! Decodes a response's bytes to UTF-8 text, block by block: gzip, charset, size limit. Runs on a blocking thread.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::{Buf as _, Bytes};
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 use flate2::bufread::MultiGzDecoder;
-use tokio::sync::mpsc;
 
-use super::error::{ApiError, Redactor};
+use super::error::ApiError;
+use super::redact::Redactor;
 
-/// What a body sends: chunks, then one end or one failure. A channel that closes without either
-/// belongs to a fetch that was dropped.
-#[derive(Debug)]
-pub(crate) enum BodyEvent {
-    Chunk(Bytes),
-    End,
-    Failed(ApiError),
-}
-
-/// Reads a body's chunks from a channel.
-pub(crate) struct BodyReader {
-    events: mpsc::Receiver<BodyEvent>,
-    chunk: Bytes,
-    ended: bool,
-    /// Gets every byte as it came.
-    tee: Option<Box<dyn Write + Send>>,
-}
-
-impl BodyReader {
-    pub(crate) fn new(events: mpsc::Receiver<BodyEvent>, tee: Option<Box<dyn Write + Send>>) -> Self {
-        Self { events, chunk: Bytes::new(), ended: false, tee }
-    }
-}
-
-impl BufRead for BodyReader {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.chunk.is_empty() && !self.ended {
-            match self.events.blocking_recv() {
-                Some(BodyEvent::Chunk(chunk)) => {
-                    if let Some(tee) = &mut self.tee {
-                        tee.write_all(&chunk)?;
-                    }
-                    self.chunk = chunk;
-                }
-                Some(BodyEvent::End) => self.ended = true,
-                Some(BodyEvent::Failed(error)) => return Err(io::Error::other(error)),
-                None => return Err(io::ErrorKind::BrokenPipe.into()),
-            }
-        }
-        Ok(&self.chunk)
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.chunk.advance(amount);
-    }
-}
-
-impl Read for BodyReader {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let have = self.fill_buf()?;
-        let taken = have.len().min(out.len());
-        out[..taken].copy_from_slice(&have[..taken]);
-        self.consume(taken);
-        Ok(taken)
-    }
-}
-
-/// What the answer's headers say of its bytes.
+/// The charset of a response.
 #[derive(Debug, Clone, Copy)]
 pub struct Charset(&'static Encoding);
 
 impl Charset {
-    /// The charset a `Content-Type` declares; UTF-8 where it declares none.
+    /// The charset that a `Content-Type` declares; UTF-8 if it declares none.
     ///
     /// # Errors
-    /// Where it declares one that nobody knows.
+    /// It declares one that is unknown.
     pub fn from_content_type(header: Option<&str>) -> Result<Self, ApiError> {
         let Some(label) = header.and_then(charset_label).filter(|label| !label.is_empty()) else { return Ok(Self(UTF_8)) };
         // names for CP949 that the WHATWG list lacks
@@ -97,11 +37,11 @@ fn charset_label(content_type: &str) -> Option<&str> {
     })
 }
 
-/// How every gzip stream begins, and no JSON does.
+/// The beginning of every gzip stream, and of no JSON.
 pub(super) const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 const BLOCK: usize = 64 * 1024;
 
-/// The answer's text, block by block: decompressed, in UTF-8, without a byte order mark.
+/// The response's text, block by block: decompressed, in UTF-8, without a byte order mark.
 pub struct TextReader {
     source: Box<dyn BufRead + Send>,
     charset: Charset,
@@ -109,26 +49,26 @@ pub struct TextReader {
     /// Decompressed bytes read.
     read: u64,
     limit: u64,
-    /// Whether text has been handed out: a byte order mark can only come before it.
+    /// Whether text has been returned: a byte order mark can only come before it.
     begun: bool,
     /// A sequence of UTF-8 that the last block ended inside.
     partial: Vec<u8>,
-    /// Met behind text that is still to be handed out.
+    /// Occurred behind text that has yet to be returned.
     failed: Option<ApiError>,
     ended: bool,
     watch: Option<Watch>,
 }
 
-/// Looks out for secrets in the text as it passes.
+/// Searches the text for secrets as it passes.
 struct Watch {
     secrets: Redactor,
     seen: Arc<AtomicBool>,
-    /// The end of what passed: a secret may lie across two blocks.
+    /// The end of what passed: a secret may be split between two blocks.
     tail: String,
 }
 
 impl Watch {
-    fn look(&mut self, text: &str) {
+    fn search(&mut self, text: &str) {
         let reach = |text: &str, bytes: usize| text.floor_char_boundary(bytes.min(text.len()));
         let longest = self.secrets.longest();
         self.tail.push_str(&text[..reach(text, longest)]);
@@ -146,14 +86,14 @@ impl Watch {
 }
 
 impl TextReader {
-    /// Begins to read: looks at the first bytes for gzip, whatever the headers said of it. More than
-    /// `limit` bytes, decompressed, are refused.
+    /// Begins to read. Gzip is detected by its first bytes, whatever the headers state. More than `limit` bytes, decompressed, are
+    /// refused.
     ///
     /// # Errors
-    /// What the body's first read meets.
+    /// The body's first read fails.
     pub fn new(mut body: impl BufRead + Send + 'static, charset: Charset, limit: u64) -> Result<Self, ApiError> {
         let first = body.fill_buf().map_err(|error| failure(error, 0))?;
-        // no JSON begins with these bytes, so proxies that drop or add the header do no harm
+        // no JSON begins with these bytes, so a proxy that drops or adds the header does no harm
         let source: Box<dyn BufRead + Send> = if first.starts_with(&GZIP_MAGIC[..first.len().min(2)]) && !first.is_empty() {
             Box::new(BufReader::with_capacity(BLOCK, MultiGzDecoder::new(body)))
         } else {
@@ -173,7 +113,7 @@ impl TextReader {
         })
     }
 
-    /// The same, with a flag that tells whether a secret has passed.
+    /// The same, with a flag that is set when a secret has passed.
     pub(crate) fn watching(mut self, secrets: Redactor) -> (Self, Arc<AtomicBool>) {
         let seen = Arc::new(AtomicBool::new(false));
         self.watch = Some(Watch { secrets, seen: Arc::clone(&seen), tail: String::new() });
@@ -185,10 +125,10 @@ impl TextReader {
         self.read
     }
 
-    /// Appends the next block's text to `out`; `false` where the answer has ended.
+    /// Appends the next block's text to `out`; returns `false` when the response has ended.
     ///
     /// # Errors
-    /// What the body, its gzip stream or its charset meets. Text before the place comes first.
+    /// The body, its gzip stream or its charset is broken. Text before that place is returned first.
     pub(crate) fn fill(&mut self, out: &mut String) -> Result<bool, ApiError> {
         if let Some(error) = self.failed.take() {
             return Err(error);
@@ -211,7 +151,7 @@ impl TextReader {
             append_decoded(&mut self.decoder, block, self.ended, out)
         };
         if let Some(watch) = &mut self.watch {
-            watch.look(&out[begin..]);
+            watch.search(&out[begin..]);
         }
         self.source.consume(length);
         if let Err(at) = valid {
@@ -219,7 +159,7 @@ impl TextReader {
                 // the end came inside a character
                 ApiError::Cut { bytes: self.read }
             } else {
-                // at most a few bytes of a split sequence lie before this block
+                // at most a few bytes of a split sequence are before this block
                 ApiError::Charset { charset: self.charset.0.name(), at: start + at as u64 }
             });
         }
@@ -268,7 +208,7 @@ fn append_decoded(decoder: &mut Decoder, block: &[u8], last: bool, out: &mut Str
     }
 }
 
-/// Tells the transport's failure, which comes through readers as it was, from the decoder's own.
+/// Tells the transport's failure, which passes through readers unchanged, from the decoder's own.
 fn failure(error: io::Error, bytes: u64) -> ApiError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => ApiError::Gzip(format!("ends early, after {bytes} bytes decompressed")),

@@ -1,78 +1,76 @@
-//! What can go wrong between a request and the end of its answer.
+//! What can go wrong between a request and the end of its response.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
-
-/// A failed call. `Display` says one layer; the cause, where there is one, is the `source()`.
+/// A failed call. `Display` shows one layer; the cause, if there is one, is the `source()`.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ApiError {
-    /// No connection to the API could be made.
+    /// No connection to the API could be opened.
     #[error("could not connect to the API")]
     Connect(#[source] Arc<reqwest::Error>),
-    /// The request could not be sent or its answer not begun.
+    /// The request could not be sent, or no response began.
     #[error("the connection to the API broke")]
     Connection(#[source] Arc<reqwest::Error>),
-    /// The API was silent for longer than the timeout.
-    #[error("the API was silent for {} (--timeout)", humantime::format_duration(*.0))]
+    /// The API sent nothing for longer than the timeout.
+    #[error("the API sent nothing for {} (--timeout)", humantime::format_duration(*.0))]
     Silent(Duration),
-    /// The answer's body came at a drip.
+    /// The body arrived too slowly.
     #[error(
-        "the answer came too slowly: {bytes} bytes in {}, and each --timeout must bring 1 KiB a second",
+        "the response arrived too slowly: {bytes} bytes in {}, and at least 1 KiB/s is expected over each --timeout",
         humantime::format_duration(Duration::from_millis(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)))
     )]
     Slow {
-        /// Bytes that came, as sent.
+        /// Bytes that arrived, as sent.
         bytes: u64,
-        /// While so long was waited for them.
+        /// How long they were waited for.
         waited: Duration,
     },
-    /// The answer's body broke off.
-    #[error("the answer broke off after {bytes} bytes")]
+    /// The body broke off.
+    #[error("the response broke off after {bytes} bytes")]
     BrokenBody {
         /// Bytes that had arrived, as sent.
         bytes: u64,
-        /// What the transport said.
+        /// What the transport reported.
         source: Arc<reqwest::Error>,
     },
-    /// The answer ends before its JSON does.
-    #[error("the answer is cut short: it ends after {bytes} bytes, inside its JSON")]
+    /// The response ends before its JSON does.
+    #[error("the response is cut short: it ends after {bytes} bytes, inside its JSON")]
     Cut {
         /// Bytes read, decompressed.
         bytes: u64,
     },
-    /// The answer's gzip stream is damaged or ends early.
-    #[error("the answer's gzip stream is broken ({0})")]
+    /// The gzip stream is damaged or ends early.
+    #[error("the gzip stream of the response is broken ({0})")]
     Gzip(String),
-    /// Not JSON: HTML, say.
-    #[error("the answer is not JSON: {expected} was expected at byte {at}, where it reads {excerpt:?}")]
+    /// Not JSON, but HTML for example.
+    #[error("the response is not JSON: expected {expected} at byte {at}, found {excerpt:?}")]
     NotJson {
-        /// Offset in the answer, decompressed.
+        /// Offset in the response, decompressed.
         at: u64,
-        /// What should have stood there.
+        /// What was expected there.
         expected: &'static str,
-        /// What stands there.
+        /// What is there.
         excerpt: String,
     },
     /// An HTTP status other than success.
-    #[error("the API answered HTTP {status}{}", .excerpt.as_deref().map(|text| format!(": {text:?}")).unwrap_or_default())]
+    #[error("the API responded with HTTP {status}{}", .excerpt.as_deref().map(|text| format!(": {text:?}")).unwrap_or_default())]
     Status {
         /// The status.
         status: u16,
-        /// How long the API asks to wait.
+        /// How long the API demands to wait.
         retry_after: Option<Duration>,
-        /// The beginning of the answer.
+        /// The beginning of the response.
         excerpt: Option<String>,
     },
     /// A redirect, never followed: it would carry the token elsewhere.
-    #[error("the API answered with a redirect (HTTP {0}), which is not followed: check --base-url")]
+    #[error("the API responded with a redirect (HTTP {0}), which is not followed: check --base-url")]
     Redirect(u16),
-    /// The API asks for a longer wait than a run should take.
-    #[error("the API asks to wait {}, longer than a run waits: run again later", humantime::format_duration(*.0))]
+    /// The API demands a longer wait than a run should take.
+    #[error("the API demands a wait of {}, which is longer than a run waits: run again later", humantime::format_duration(*.0))]
     WaitTooLong(Duration),
     /// A `RESULTCODE` that is neither success nor "no rows".
-    #[error("the API answered RESULTCODE {code}: {message:?} (where that means no rows, name it with --empty-code)")]
+    #[error("the API responded with RESULTCODE {code}: {message:?} (if that means no rows, name it with --empty-code)")]
     ResultCode {
         /// `RESULTCODE`
         code: String,
@@ -80,7 +78,7 @@ pub enum ApiError {
         message: String,
     },
     /// The API refused a token it had just issued (HTTP 401 or 403).
-    #[error("the API refused its own new token (HTTP {0}): check that the API id may read settlements from this address")]
+    #[error("the API refused a token that it had just issued (HTTP {0}): check that the API id may read settlements from this address")]
     TokenRefused(u16),
     /// The API refused the credentials.
     #[error("the API refused the credentials of merchant {merchant} (RTN_CD {code}: {message:?}): check the API id and COOKIEPAY_API_KEY")]
@@ -92,33 +90,33 @@ pub enum ApiError {
         /// `RTN_MSG`
         message: String,
     },
-    /// No token could be had; the call was not made.
-    #[error("no token could be had")]
+    /// No token was issued, and the call was not made.
+    #[error("the API issued no token")]
     NoToken {
-        /// Tries made.
+        /// Attempts made.
         attempts: u32,
-        /// What the last of them met.
+        /// The last one's failure.
         source: Arc<ApiError>,
     },
-    /// A token answer without a usable token.
-    #[error("the token answer cannot be used: {0}")]
-    TokenAnswer(&'static str),
-    /// The answer is larger than the bound.
-    #[error("the answer is larger than {0} MiB (--max-answer-mib)")]
+    /// A token response without a usable token.
+    #[error("the token response cannot be used: {0}")]
+    TokenResponse(&'static str),
+    /// The response is larger than the limit.
+    #[error("the response is larger than {0} MiB (--max-answer-mib)")]
     TooLarge(u64),
-    /// JSON, but none of the shapes a settlement answer has.
-    #[error("the answer has an unknown shape: {0}")]
+    /// JSON, but none of the shapes that a settlement response has.
+    #[error("the response has an unknown shape: {0}")]
     Shape(String),
-    /// Bytes that the declared charset does not have.
-    #[error("the answer is not {charset} from byte {at} on: its charset is wrong or it is damaged")]
+    /// Bytes that the charset does not have.
+    #[error("the response is not {charset} from byte {at} on: its charset is wrong or it is damaged")]
     Charset {
-        /// The charset read.
+        /// The charset.
         charset: &'static str,
-        /// Offset in the answer, decompressed.
+        /// Offset in the response, decompressed.
         at: u64,
     },
-    /// A charset or a content encoding that is not known.
-    #[error("the answer comes in an unknown {what} {name:?}")]
+    /// An unknown charset or content encoding.
+    #[error("the response has an unknown {what} {name:?}")]
     Encoding {
         /// `charset` or `content encoding`.
         what: &'static str,
@@ -142,25 +140,25 @@ impl<E> From<ApiError> for ReadError<E> {
     }
 }
 
-/// Whose fault a failure is; day failures are grouped by it.
+/// What failed calls have in common; failed days are grouped by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The API or the way to it.
+pub enum FailureFamily {
+    /// The API, or the connection to it.
     Upstream,
-    /// The API asks for fewer requests.
+    /// The API demands fewer requests.
     RateLimit,
     /// The credentials.
     Auth,
-    /// The answer is not what the manual and the notes on it allow.
+    /// The response is not what the manual and the notes on it allow.
     Contract,
 }
 
 impl ApiError {
-    /// Whose fault it is.
+    /// The family that the failure belongs to.
     #[must_use]
-    pub fn fault(&self) -> Fault {
+    pub fn family(&self) -> FailureFamily {
         match self {
-            Self::Status { status: 429, .. } | Self::WaitTooLong(_) => Fault::RateLimit,
+            Self::Status { status: 429, .. } | Self::WaitTooLong(_) => FailureFamily::RateLimit,
             Self::Status { .. }
             | Self::Connect(_)
             | Self::Connection(_)
@@ -172,74 +170,10 @@ impl ApiError {
             | Self::NotJson { .. }
             | Self::Redirect(_)
             | Self::ResultCode { .. }
-            | Self::TokenAnswer(_) => Fault::Upstream,
-            Self::NoToken { source, .. } => source.fault(),
-            Self::TokenRefused(_) | Self::KeyRefused { .. } => Fault::Auth,
-            Self::TooLarge(_) | Self::Shape(_) | Self::Charset { .. } | Self::Encoding { .. } => Fault::Contract,
+            | Self::TokenResponse(_) => FailureFamily::Upstream,
+            Self::NoToken { source, .. } => source.family(),
+            Self::TokenRefused(_) | Self::KeyRefused { .. } => FailureFamily::Auth,
+            Self::TooLarge(_) | Self::Shape(_) | Self::Charset { .. } | Self::Encoding { .. } => FailureFamily::Contract,
         }
-    }
-}
-
-/// Characters of the API's own words that an error shows.
-const SHOWN: usize = 160;
-
-/// Makes the API's own words fit to be shown: without the secrets it may repeat, and short.
-///
-/// Knows each secret as it is and as JSON writes it, with `/` escaped, which PHP does, or not.
-#[derive(Clone)]
-pub(crate) struct Redactor(Vec<SecretString>);
-
-impl Redactor {
-    /// Takes these secrets out.
-    pub(crate) fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
-        let mut forms = Vec::new();
-        for secret in secrets {
-            let plain = secret.expose_secret();
-            let quoted = serde_json::to_string(plain).unwrap_or_default();
-            let json = quoted.trim_matches('"');
-            forms.extend([json.replace('/', "\\/"), json.to_owned(), plain.to_owned()].map(SecretString::from));
-        }
-        forms.retain(|form| !form.expose_secret().is_empty());
-        Self(forms)
-    }
-
-    /// Whether a secret stands in `text`.
-    pub(crate) fn finds(&self, text: &str) -> bool {
-        self.0.iter().any(|secret| memchr::memmem::find(text.as_bytes(), secret.expose_secret().as_bytes()).is_some())
-    }
-
-    /// The length of the longest secret, in bytes.
-    pub(crate) fn longest(&self) -> usize {
-        self.0.iter().map(|secret| secret.expose_secret().len()).max().unwrap_or_default()
-    }
-
-    /// `text` without the secrets.
-    pub(crate) fn whole(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose_secret(), "[secret]"))
-    }
-
-    /// `text` without the secrets, cut to a readable length.
-    pub(crate) fn text(&self, text: &str) -> String {
-        let mut text = self.whole(text);
-        if let Some((end, _)) = text.char_indices().nth(SHOWN) {
-            text.truncate(end);
-            text.push('…');
-        }
-        text
-    }
-
-    /// The error with the API's own words in it made presentable.
-    pub(crate) fn error(&self, mut error: ApiError) -> ApiError {
-        let clean = |text: &mut String| *text = self.text(text);
-        match &mut error {
-            ApiError::NotJson { excerpt, .. } | ApiError::Status { excerpt: Some(excerpt), .. } => clean(excerpt),
-            ApiError::ResultCode { code, message } | ApiError::KeyRefused { code, message, .. } => {
-                clean(code);
-                clean(message);
-            }
-            ApiError::Shape(text) | ApiError::Gzip(text) | ApiError::Encoding { name: text, .. } => clean(text),
-            _ => {}
-        }
-        error
     }
 }

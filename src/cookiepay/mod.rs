@@ -4,12 +4,15 @@
 //! [`envelope`] (the shapes of a response), which passes on one [`row`] at a time as a source row. What the fields mean is
 //! [`crate::settlement`]'s to know.
 
+pub(crate) mod body;
 mod buffer;
 pub mod client;
 pub mod decode;
 pub mod envelope;
 pub mod error;
+pub(crate) mod http;
 pub(crate) mod json;
+pub(crate) mod redact;
 pub mod retry;
 pub mod row;
 pub mod throttle;

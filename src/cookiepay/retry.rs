@@ -1,13 +1,13 @@
-//! What is tried again, and when: one total function over every way a call can fail.
+//! What is retried, and when: one total function over the ways in which a call can fail, and the one loop that obeys it.
 
 use std::time::{Duration, SystemTime};
 
-use super::error::ApiError;
+use super::error::{ApiError, ReadError};
 
 /// What to do about a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Retry {
-    /// Trying again cannot help.
+    /// Another attempt cannot help.
     Never,
     /// Not before this long.
     After(Duration),
@@ -17,25 +17,25 @@ pub(crate) enum Retry {
     NewToken,
 }
 
-/// What is known of the token a failed call used.
+/// What is known about the token of a failed call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TokenUse {
-    /// It was issued in this try.
+    /// It was issued during this attempt.
     pub(crate) just_issued: bool,
-    /// This try has already asked for a new one.
+    /// This attempt has already requested a new one.
     pub(crate) renewed: bool,
-    /// A token that was just issued met the same code in an earlier try: no new one helps against it.
+    /// A token that was just issued met the same code in an earlier attempt: no new one helps against it.
     pub(crate) futile: bool,
 }
 
-/// Of a try that is over: it has had its new token, where one could help.
-pub(crate) const HAD_ITS_TOKEN: TokenUse = TokenUse { just_issued: true, renewed: true, futile: true };
+/// For an attempt that is over: it has had its new token, if one could help.
+pub(crate) const ATTEMPT_OVER: TokenUse = TokenUse { just_issued: true, renewed: true, futile: true };
 
 /// Decides for a failure of a settlement call.
 pub(crate) fn decide(error: &ApiError, token: TokenUse) -> Retry {
     match error {
         ApiError::TokenRefused(_) if !token.renewed => Retry::NewToken,
-        // an expired token may be answered with a code of its own, which no document names
+        // an expired token may have a code of its own, which no document names
         ApiError::ResultCode { .. } if !token.just_issued && !token.renewed && !token.futile => Retry::NewToken,
         ApiError::Status { status, retry_after, .. } => match (retriable(*status), retry_after) {
             (false, _) => Retry::Never,
@@ -52,8 +52,8 @@ pub(crate) fn decide(error: &ApiError, token: TokenUse) -> Retry {
         | ApiError::Cut { .. }
         | ApiError::Gzip(_)
         | ApiError::NotJson { .. }
-        | ApiError::TokenAnswer(_) => Retry::Backoff,
-        // asking for a token has its own retries
+        | ApiError::TokenResponse(_) => Retry::Backoff,
+        // requesting a token has its own retries
         ApiError::NoToken { .. }
         | ApiError::Redirect(_)
         | ApiError::WaitTooLong(_)
@@ -65,11 +65,53 @@ pub(crate) fn decide(error: &ApiError, token: TokenUse) -> Retry {
     }
 }
 
+/// What attempts led to.
+pub(crate) struct Attempted<T, E> {
+    /// How many were made.
+    pub(crate) attempts: u32,
+    /// The last one's outcome.
+    pub(crate) outcome: Result<T, ReadError<E>>,
+}
+
+/// How often a call is retried, and who knows about it.
+pub(super) struct Retries<'a> {
+    /// Attempts after the first.
+    pub(super) most: u32,
+    /// Whether further attempts are pointless, whatever the last failure was.
+    pub(super) pointless: &'a dyn Fn() -> bool,
+    /// Called before each wait with the attempts made, the failure and the wait.
+    pub(super) before_wait: &'a dyn Fn(u32, &ApiError, Duration),
+}
+
+impl Retries<'_> {
+    /// Makes attempts until one succeeds, the receiver fails, or another attempt cannot help.
+    pub(super) async fn run<T, E>(&self, mut attempt: impl AsyncFnMut() -> Result<T, ReadError<E>>) -> Attempted<T, E> {
+        let mut waits = waits();
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let error = match attempt().await {
+                Err(ReadError::Api(error)) => error,
+                outcome => return Attempted { attempts, outcome },
+            };
+            let wait = match decide(&error, ATTEMPT_OVER) {
+                _ if attempts > self.most || (self.pointless)() => None,
+                Retry::Never | Retry::NewToken => None,
+                Retry::After(wait) => Some(wait.max(waits.next().unwrap_or_default())),
+                Retry::Backoff => waits.next(),
+            };
+            let Some(wait) = wait else { return Attempted { attempts, outcome: Err(error.into()) } };
+            (self.before_wait)(attempts, &error, wait);
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
 fn retriable(status: u16) -> bool {
     matches!(status, 408 | 429 | 500..=599)
 }
 
-/// The longest wait an API may ask for; past it the day fails instead.
+/// The longest wait that the API may demand; beyond it the day fails instead.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_mins(10);
 
 /// Reads a `Retry-After` header: whole seconds, or an HTTP date.
@@ -77,14 +119,14 @@ pub(crate) const LONGEST_WAIT: Duration = Duration::from_mins(10);
 pub fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     let header = header.trim();
     if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
-        // more seconds than fit are more than anyone waits
+        // more seconds than fit are longer than any run waits
         return Some(Duration::from_secs(header.parse().unwrap_or(u64::from(u32::MAX))));
     }
     let until = httpdate::parse_http_date(header).ok()?;
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-/// The waits between tries: 200 ms doubling to 20 s, each with up to as much again at random.
+/// The waits between attempts: 200 ms doubling to 20 s, each with up to as much again at random.
 pub(crate) fn waits() -> impl Iterator<Item = Duration> {
     use backon::BackoffBuilder as _;
     backon::ExponentialBuilder::default()
@@ -116,5 +158,48 @@ mod tests {
         let waits: Vec<Duration> = waits().take(12).collect();
         assert!(waits[0] >= Duration::from_millis(200) && waits[0] <= Duration::from_millis(400));
         assert!(waits[11] >= Duration::from_secs(20) && waits[11] <= Duration::from_secs(40));
+    }
+
+    /// What becomes of calls that fail as scripted and then succeed: attempts, whether the last succeeded, and seconds waited.
+    async fn run(most: u32, failures: &[ApiError]) -> (u32, bool, u64) {
+        let began = tokio::time::Instant::now();
+        let mut failures = failures.iter();
+        let retries = Retries { most, pointless: &|| false, before_wait: &|_, _, _| {} };
+        let Attempted { attempts, outcome } = retries
+            .run(async || match failures.next() {
+                Some(error) => Err(ReadError::<()>::Api(error.clone())),
+                None => Ok(()),
+            })
+            .await;
+        (attempts, outcome.is_ok(), began.elapsed().as_secs())
+    }
+
+    fn status(status: u16, retry_after: Option<u64>) -> ApiError {
+        ApiError::Status { status, retry_after: retry_after.map(Duration::from_secs), excerpt: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_that_the_api_demands_is_obeyed() {
+        assert_eq!(run(5, &[status(429, Some(90)), status(503, Some(30))]).await, (3, true, 120));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_end_with_the_retries_or_with_what_another_attempt_cannot_change() {
+        let (attempts, succeeded, _) = run(2, &[status(500, None), status(500, None), status(500, None)]).await;
+        assert_eq!((attempts, succeeded), (3, false));
+        assert_eq!(run(5, &[status(404, None)]).await, (1, false, 0));
+        assert_eq!(run(5, &[ApiError::Shape("a bare value".into())]).await, (1, false, 0));
+    }
+
+    #[test]
+    fn a_token_is_replaced_once_per_attempt_and_not_for_a_code_that_new_tokens_meet() {
+        let code = ApiError::ResultCode { code: "E999".into(), message: String::new() };
+        let refused = ApiError::TokenRefused(401);
+        let old = TokenUse { just_issued: false, renewed: false, futile: false };
+        assert_eq!(decide(&code, old), Retry::NewToken);
+        assert_eq!(decide(&refused, TokenUse { just_issued: true, ..old }), Retry::NewToken);
+        assert_eq!(decide(&code, TokenUse { futile: true, ..old }), Retry::Backoff);
+        assert_eq!(decide(&code, TokenUse { just_issued: true, ..old }), Retry::Backoff);
+        assert_eq!(decide(&refused, TokenUse { renewed: true, ..old }), Retry::Backoff);
     }
 }

@@ -8,7 +8,8 @@ use arrow_array::RecordBatch;
 
 use crate::cookiepay::decode::TextReader;
 use crate::cookiepay::envelope::{self, ResponseEnd};
-use crate::cookiepay::error::{ReadError, Redactor};
+use crate::cookiepay::error::ReadError;
+use crate::cookiepay::redact::Redactor;
 use crate::engine::failure::Failure;
 use crate::lake::publish::{BadRows, RejectedRows, StagedDay};
 use crate::lake::record::{Closing, DayRecord, Environment, Evidence, State};

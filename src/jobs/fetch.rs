@@ -9,9 +9,11 @@ use futures::future::OptionFuture;
 use tokio::sync::mpsc;
 
 use crate::calendar::{Clock, DateRange};
-use crate::cookiepay::client::{Client, PendingAnswer};
-use crate::cookiepay::decode::{BodyReader, TextReader};
+use crate::cookiepay::body::BodyReader;
+use crate::cookiepay::client::{ArrivedResponse, Client};
+use crate::cookiepay::decode::TextReader;
 use crate::cookiepay::error::ReadError;
+use crate::cookiepay::retry::Attempted;
 use crate::engine::failure::Failure;
 use crate::engine::job::{DayRead, Job, KnownRows, MerchantPlan, PlanError, ReadDay, Unplanned, Walked};
 use crate::engine::result::Requests;
@@ -225,18 +227,13 @@ struct ApiReader<'a> {
 impl ReadDay for ApiReader<'_> {
     async fn read(&self, pay_date: NaiveDate) -> DayRead {
         let key = DayKey { pay_date, merchant: self.merchant.clone() };
-        let mut attempts = 0;
-        let read = self.client.settlement(pay_date, None, async |response| {
-            attempts += 1;
-            self.read_response(&key, response).await
+        let read = self.client.settlement(pay_date, None, async |response| self.read_response(&key, response).await);
+        let Attempted { attempts, outcome } = read.await;
+        let outcome = outcome.map_err(Failure::from).map(|(encoded, staged)| {
+            self.warn_of_unknowns(&encoded);
+            encoded.staged(staged.file, staged.response)
         });
-        match read.await {
-            Ok((encoded, staged)) => {
-                self.warn_of_unknowns(&encoded);
-                DayRead { attempts, outcome: Ok(encoded.staged(staged.file, staged.response)) }
-            }
-            Err(error) => DayRead { attempts: error.attempts, outcome: Err(error.cause.into()) },
-        }
+        DayRead { attempts, outcome }
     }
 }
 
@@ -250,7 +247,7 @@ struct StagedFiles {
 impl ApiReader<'_> {
     /// Reads one response into a staged file and, if responses are kept, into another. The body is received, read, encoded
     /// and stored at the same time.
-    async fn read_response(&self, key: &DayKey, response: PendingAnswer) -> Result<(EncodedDay, StagedFiles), ReadError<Failure>> {
+    async fn read_response(&self, key: &DayKey, response: ArrivedResponse) -> Result<(EncodedDay, StagedFiles), ReadError<Failure>> {
         // to the millisecond, as the file stores it, so that records and rows agree
         let extracted_at = response.arrived.trunc_subsecs(3);
         let merchant_id = self.client.api_id().to_owned();
@@ -295,7 +292,7 @@ impl ApiReader<'_> {
         }
     }
 
-    fn raw_header(&self, key: &DayKey, response: &PendingAnswer) -> RawHeader {
+    fn raw_header(&self, key: &DayKey, response: &ArrivedResponse) -> RawHeader {
         RawHeader {
             environment: self.job.environment,
             source_url: self.job.source_url.clone(),

@@ -5,10 +5,13 @@ use chrono::{NaiveDate, SubsecRound as _};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::cookiepay::client::{Client, PendingAnswer};
-use crate::cookiepay::decode::{BodyReader, TextReader};
+use crate::cookiepay::body::BodyReader;
+use crate::cookiepay::client::{ArrivedResponse, Client};
+use crate::cookiepay::decode::TextReader;
 use crate::cookiepay::envelope;
-use crate::cookiepay::error::{ReadError, Redactor};
+use crate::cookiepay::error::ReadError;
+use crate::cookiepay::redact::Redactor;
+use crate::cookiepay::retry::Attempted;
 use crate::engine::failure::{Failure, FailureKind};
 use crate::settlement::batch::{BatchBuilder, DayContext};
 
@@ -39,10 +42,11 @@ impl Lookup<'_> {
     /// The last attempt's failure; one row that cannot be read refuses them all.
     pub async fn run(self, client: &Client) -> Result<Vec<RecordBatch>, LookupFailed> {
         let read = client.settlement(self.pay_date, self.transaction_id, async |response| self.read(client, response).await);
-        read.await.map_err(|error| LookupFailed { failure: error.cause.into(), attempts: error.attempts })
+        let Attempted { attempts, outcome } = read.await;
+        outcome.map_err(|error| LookupFailed { failure: error.into(), attempts })
     }
 
-    async fn read(self, client: &Client, response: PendingAnswer) -> Result<Vec<RecordBatch>, ReadError<Failure>> {
+    async fn read(self, client: &Client, response: ArrivedResponse) -> Result<Vec<RecordBatch>, ReadError<Failure>> {
         let (body, events) = mpsc::channel(16);
         let context = DayContext {
             merchant_id: client.api_id().to_owned(),

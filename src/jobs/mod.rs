@@ -10,7 +10,7 @@ pub mod lookup;
 pub mod rebuild;
 mod rejects;
 
-use crate::cookiepay::error::{ApiError, Fault, ReadError};
+use crate::cookiepay::error::{ApiError, FailureFamily, ReadError};
 use crate::engine::failure::{Failure, FailureKind};
 use crate::lake::error::LakeError;
 use crate::lake::publish::BadRows;
@@ -26,11 +26,11 @@ pub struct Reading {
 
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
-        let kind = match error.fault() {
-            Fault::Upstream => FailureKind::Upstream,
-            Fault::RateLimit => FailureKind::RateLimit,
-            Fault::Auth => FailureKind::Auth,
-            Fault::Contract => FailureKind::Contract,
+        let kind = match error.family() {
+            FailureFamily::Upstream => FailureKind::Upstream,
+            FailureFamily::RateLimit => FailureKind::RateLimit,
+            FailureFamily::Auth => FailureKind::Auth,
+            FailureFamily::Contract => FailureKind::Contract,
         };
         Self::new(kind, error)
     }

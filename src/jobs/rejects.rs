@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::cookiepay::error::Redactor;
 use crate::cookiepay::json;
+use crate::cookiepay::redact::Redactor;
 use crate::lake::publish::RejectedRows;
 use crate::settlement::batch::RowError;
 

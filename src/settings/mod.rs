@@ -15,7 +15,8 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use crate::calendar::DateRange;
-use crate::cookiepay::client::{ClientConfig, is_loopback};
+use crate::cookiepay::client::ClientConfig;
+use crate::cookiepay::http::is_loopback;
 use crate::cookiepay::throttle::Throttle;
 use crate::lake::destination::Destination;
 use crate::lake::error::LakeError;
@@ -299,7 +300,7 @@ impl ApiSettings {
             connect_timeout: self.connect_timeout,
             retries: self.retries,
             pace,
-            max_answer_bytes: self.max_answer_bytes,
+            max_response_bytes: self.max_answer_bytes,
             clock: Arc::new(Utc::now),
         }
     }

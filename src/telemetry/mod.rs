@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use tokio::task::JoinHandle;
 
 use crate::command::Command;
-use crate::cookiepay::client::is_loopback;
+use crate::cookiepay::http::is_loopback;
 use crate::engine::result::{RunResult, Status};
 use crate::errors::chain;
 use crate::settings::{RawSettings, SettingsError};

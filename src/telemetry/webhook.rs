@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use reqwest::Url;
 use serde_json::{Value as Json, json};
 
-use crate::cookiepay::client::is_loopback;
+use crate::cookiepay::http::is_loopback;
 use crate::engine::result::RunResult;
 use crate::exit::ExitCode;
 use crate::lake::publish::Restated;

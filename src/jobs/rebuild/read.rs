@@ -9,7 +9,8 @@ use parquet::errors::ParquetError;
 
 use crate::cookiepay::decode::{Charset, TextReader};
 use crate::cookiepay::envelope;
-use crate::cookiepay::error::{ReadError, Redactor};
+use crate::cookiepay::error::ReadError;
+use crate::cookiepay::redact::Redactor;
 use crate::engine::failure::{Failure, FailureKind};
 use crate::engine::job::{DayRead, ReadDay};
 use crate::jobs::encode::DayEncoder;
