@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use crate::calendar::DateRange;
-use crate::lake::layout::{DayKey, MerchantName, Merchants};
+use crate::lake::layout::DayKey;
+use crate::lake::merchant::{MerchantName, Merchants};
 
 /// Which days to read.
 #[derive(Debug, Clone, Default)]

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::calendar::DateRange;
 use crate::lake::error::LakeError;
-use crate::lake::layout::{DayKey, MerchantName, is_damaged};
+use crate::lake::layout::{DayKey, is_damaged};
+use crate::lake::merchant::MerchantName;
 use crate::lake::record::Environment;
 use crate::lake::store::Lake;
 use crate::scope::{Scope, ScopedMerchant};

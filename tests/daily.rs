@@ -20,7 +20,7 @@ use cookiepay_etl::engine::{RunOptions, execute};
 use cookiepay_etl::jobs::Reading;
 use cookiepay_etl::jobs::fetch::{FetchJob, MerchantClient};
 use cookiepay_etl::lake::destination::Destination;
-use cookiepay_etl::lake::layout::MerchantName;
+use cookiepay_etl::lake::merchant::MerchantName;
 use cookiepay_etl::lake::publish::BadRows;
 use cookiepay_etl::lake::record::Environment;
 use cookiepay_etl::lake::store::Lake;
@@ -66,7 +66,7 @@ async fn sync(simulator: &Simulator, lake: &Path, since: NaiveDate, today: Naive
     };
     let client = Client::new(config, Credentials { api_id: id.to_owned(), key: key.to_owned().into() }).unwrap();
     let dest = Destination::parse(lake.to_str().unwrap()).unwrap();
-    let lake = Lake::open(&dest, false).unwrap().unwrap();
+    let lake = Lake::open(&dest, false).await.unwrap().unwrap();
     let clock: Clock = Arc::new(move || noon_in_seoul);
     let options = RunOptions {
         command: Command::Sync,

@@ -105,7 +105,7 @@ impl CheckArgs {
                 },
             );
         }
-        let probed = match Lake::open(&dest, false) {
+        let probed = match Lake::open(&dest, false).await {
             Ok(Some(lake)) => lake.probe(&Uuid::now_v7().to_string()).await,
             Ok(None) => Ok(()),
             Err(error) => Err(error),

@@ -105,7 +105,7 @@ impl FetchArgs {
             keep_raw: raw.keep_raw.unwrap_or_default(),
             clock,
         };
-        let lake = match Lake::open(&dest, self.dry_run) {
+        let lake = match Lake::open(&dest, self.dry_run).await {
             Ok(lake) => lake,
             Err(error) => return failed(StopReason::Lake, chain(&error)),
         };

@@ -73,7 +73,7 @@ impl RebuildArgs {
             }
         };
         let failed = |stop| Outcome::not_begun(Command::Rebuild, shown_range, Some(&options.dest), stop);
-        let lake = match Lake::open_existing(&dest) {
+        let lake = match Lake::open_existing(&dest).await {
             Ok(lake) => lake,
             Err(error) => return failed(Stop { reason: StopReason::Lake, message: chain(&error) }),
         };

@@ -51,7 +51,7 @@ pub(super) async fn read_lake<T>(
         tracing::error!("{}", error.at(&dest.to_string()));
         ExitCode::Lake
     };
-    let lake = Lake::open_existing(&dest).map_err(unusable)?;
+    let lake = Lake::open_existing(&dest).await.map_err(unusable)?;
     read(&lake, &scope).await.map_err(unusable)
 }
 

@@ -93,14 +93,19 @@ struct Context {
 
 impl From<LakeError> for Failure {
     fn from(error: LakeError) -> Self {
-        Self::new(FailureKind::Storage, error)
+        Self::new(kind_of(&error), error)
     }
+}
+
+fn kind_of(error: &LakeError) -> FailureKind {
+    if let LakeError::Panicked { .. } = error { FailureKind::Internal } else { FailureKind::Storage }
 }
 
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         let kind = match &error {
-            PublishError::Lake(_) | PublishError::Contended | PublishError::Uncompared { .. } => FailureKind::Storage,
+            PublishError::Lake(error) => kind_of(error),
+            PublishError::Contended | PublishError::Uncompared { .. } => FailureKind::Storage,
             PublishError::BadRows { .. } => FailureKind::Contract,
             PublishError::EmptyReplacement { .. } | PublishError::OtherSchema(_) => FailureKind::Guard,
         };

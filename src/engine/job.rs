@@ -5,7 +5,8 @@ use futures::TryStreamExt as _;
 
 use crate::calendar::DateRange;
 use crate::lake::error::LakeError;
-use crate::lake::layout::{DayKey, MerchantName};
+use crate::lake::layout::DayKey;
+use crate::lake::merchant::MerchantName;
 use crate::lake::publish::{OtherSchema, PublishPolicy, StagedDay};
 use crate::lake::record::Environment;
 use crate::lake::store::{Lake, day_files};

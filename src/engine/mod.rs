@@ -15,10 +15,12 @@ mod walk;
 
 use std::time::Instant;
 
+use futures::future::OptionFuture;
 use tracing::{Instrument as _, Span};
 
 use crate::calendar::Clock;
 use crate::command::Command;
+use crate::lake::backend::StagingFolder;
 use crate::lake::publish::Publisher;
 use crate::lake::store::Lake;
 
@@ -48,14 +50,18 @@ pub async fn execute<J: Job>(job: &J, lake: &Lake, options: &RunOptions, observe
     let began = Instant::now();
     let planned = async {
         let plans = planned(job, lake).await?;
-        Ok::<_, PlanError>((plans, lake.begin(&options.run_id)?))
+        Ok::<_, PlanError>((plans, lake.begin(&options.run_id).await?))
     };
     let planned = tokio::select! {
         planned = planned => Some(planned),
         () = signalled(signals.clone()) => None,
     };
     let (reports, stop) = match planned {
-        Some(Ok((plans, _staging))) => walk(job, plans, lake, options, observer, &signals).await,
+        Some(Ok((plans, staging))) => {
+            let walked = walk(job, plans, lake, options, observer, &signals).await;
+            OptionFuture::from(staging.map(StagingFolder::remove)).await;
+            walked
+        }
         Some(Err(error)) => (not_attempted(job.unplanned()), Some(error.stop(&options.dest))),
         None => (not_attempted(job.unplanned()), None),
     };

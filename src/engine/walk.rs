@@ -202,7 +202,7 @@ mod tests {
     use super::*;
     use crate::calendar::DateRange;
     use crate::lake::destination::Destination;
-    use crate::lake::layout::MerchantName;
+    use crate::lake::merchant::MerchantName;
     use crate::lake::publish::{BadRows, Origin, PublishPolicy};
     use crate::lake::store::Lake;
 
@@ -243,7 +243,7 @@ mod tests {
     async fn walk(reader: &Failing, concurrency: usize, signal_after: Option<u64>) -> (Report, Option<Stop>) {
         let folder = tempfile::tempdir().expect("a folder");
         let dest = Destination::Local(folder.path().to_owned());
-        let lake = Lake::open(&dest, false).expect("a lake").expect("a folder that was made");
+        let lake = Lake::open(&dest, false).await.expect("a lake").expect("a folder that was made");
         let merchant = MerchantName::new("m1").expect("a name");
         let policy = PublishPolicy { origin: Origin::Api, bad_rows: BadRows::Fail, allow_empty_replacement: false };
         let publisher = Publisher::new(&lake, merchant, "run".into(), policy, Arc::new(Utc::now), true);

@@ -13,7 +13,7 @@ use crate::cookiepay::redact::Redactor;
 use crate::engine::failure::Failure;
 use crate::lake::publish::{BadRows, RejectedRows, StagedDay};
 use crate::lake::record::{Closing, DayRecord, Environment, Evidence, State};
-use crate::lake::staging::{Staged, StagingWriter};
+use crate::lake::staged::{Staged, StagingWriter};
 use crate::lake::writer::DayWriter;
 use crate::settlement::batch::{BatchBuilder, DayContext};
 use crate::settlement::columns::{SCHEMA_VERSION, fingerprint};

@@ -4,20 +4,20 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use crate::engine::failure::Failure;
-use crate::lake::raw::{RawHeader, RawWriter};
 use crate::lake::record::Evidence;
-use crate::lake::staging::StagingWriter;
+use crate::lake::response::{ResponseHeader, ResponseWriter};
+use crate::lake::staged::StagingWriter;
 
 /// Where a response goes while it is read. Finished when the response has ended.
 pub(super) struct EvidenceWriter {
     name: String,
-    writer: Arc<Mutex<RawWriter<StagingWriter>>>,
+    writer: Arc<Mutex<ResponseWriter<StagingWriter>>>,
 }
 
 impl EvidenceWriter {
     /// Begins the object `name`.
-    pub(super) fn new(name: String, header: &RawHeader, out: StagingWriter) -> Result<Self, Failure> {
-        let writer = RawWriter::new(header, out).map_err(Failure::internal)?;
+    pub(super) fn new(name: String, header: &ResponseHeader, out: StagingWriter) -> Result<Self, Failure> {
+        let writer = ResponseWriter::new(header, out).map_err(Failure::internal)?;
         Ok(Self { name, writer: Arc::new(Mutex::new(writer)) })
     }
 
@@ -35,7 +35,7 @@ impl EvidenceWriter {
     }
 }
 
-struct Tee(Arc<Mutex<RawWriter<StagingWriter>>>);
+struct Tee(Arc<Mutex<ResponseWriter<StagingWriter>>>);
 
 impl Write for Tee {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

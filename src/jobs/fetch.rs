@@ -18,12 +18,14 @@ use crate::engine::failure::Failure;
 use crate::engine::job::{DayRead, Job, KnownRows, MerchantPlan, PlanError, ReadDay, Unplanned, Walked};
 use crate::engine::result::Requests;
 use crate::lake::error::LakeError;
-use crate::lake::layout::{DayKey, MerchantName};
+use crate::lake::file::DayFile;
+use crate::lake::layout::DayKey;
+use crate::lake::merchant::MerchantName;
 use crate::lake::publish::{Origin, OtherSchema, PublishPolicy, shares_a_table};
-use crate::lake::raw::RawHeader;
 use crate::lake::record::Environment;
-use crate::lake::staging::{Staged, StagingWriter};
-use crate::lake::store::{DayFile, Lake, day_files};
+use crate::lake::response::ResponseHeader;
+use crate::lake::staged::{Staged, StagingWriter};
+use crate::lake::store::{Lake, day_files};
 use crate::plan::{Mode, Plan, PlannedDay, Stored};
 use crate::settlement::batch::DayContext;
 
@@ -292,8 +294,8 @@ impl ApiReader<'_> {
         }
     }
 
-    fn raw_header(&self, key: &DayKey, response: &ArrivedResponse) -> RawHeader {
-        RawHeader {
+    fn raw_header(&self, key: &DayKey, response: &ArrivedResponse) -> ResponseHeader {
+        ResponseHeader {
             environment: self.job.environment,
             source_url: self.job.source_url.clone(),
             merchant_id: self.client.api_id().to_owned(),

@@ -1,5 +1,4 @@
-//! Holds one published file against its own record: the seal, the schema, and every figure, taken
-//! again from its rows.
+//! Checks one published file against its own record: the seal, the schema, and every figure, computed again from its rows.
 
 use std::fs::File;
 
@@ -9,28 +8,60 @@ use parquet::errors::ParquetError;
 use crate::settlement::columns::SchemaFit;
 use crate::settlement::totals::ArrayTotals;
 
+use super::backend::{Fetched, blocking, disk_error};
+use super::error::LakeError;
 use super::file::{read_end_bytes, read_footer, read_rows};
-use super::layout::{DayKey, MerchantName};
-use super::record::DayRecord;
+use super::layout::DayKey;
+use super::merchant::MerchantName;
+use super::record::{DayRecord, Evidence};
 use super::seal;
+use super::store::Lake;
 
 /// What an audit found.
 pub(crate) struct Audit {
     /// What is wrong.
     pub(crate) found: Vec<String>,
-    /// What the file says of itself, where that can be relied on.
+    /// The file's record, if it can be relied on.
     pub(crate) record: Option<DayRecord>,
 }
 
 impl Audit {
-    pub(super) fn unusable(why: String) -> Self {
-        Self { found: vec![why], record: None }
+    fn unusable(reason: String) -> Self {
+        Self { found: vec![reason], record: None }
     }
 }
 
-/// What is wrong with a day's file, or with an earlier version of it, that lies at `at`; nothing where
-/// it is as it was written. A file that is not even that is not looked into further.
-pub(super) fn audit(key: &DayKey, at: &Path, mut file: File) -> Audit {
+impl Lake {
+    /// What is wrong with a day's file, or with an earlier version of it, compared with its own record.
+    ///
+    /// # Errors
+    /// The file cannot be fetched.
+    pub(crate) async fn audit(&self, key: &DayKey, location: &Path) -> Result<Audit, LakeError> {
+        let Some(Fetched { file, .. }) = self.fetch(location).await? else { return Ok(Audit::unusable("it is missing".into())) };
+        let (of, at) = (key.clone(), location.clone());
+        let audited = tokio::task::spawn_blocking(move || audit(&of, &at, file)).await;
+        let mut audit = audited.map_err(LakeError::panicked(location))?;
+        if let Some(Evidence { name, sha256 }) = audit.record.as_ref().and_then(|record| record.raw.as_ref()) {
+            match self.sha256(&Path::parse(name).unwrap_or_default()).await? {
+                Some(hash) if hash == *sha256 => {}
+                Some(_) => audit.found.push(format!("the saved response from which it was built, {name}, has changed")),
+                None => audit.found.push(format!("the saved response from which it was built, {name}, is missing")),
+            }
+        }
+        Ok(audit)
+    }
+
+    /// The SHA-256 of an object; `None` if there is no such object.
+    async fn sha256(&self, location: &Path) -> Result<Option<String>, LakeError> {
+        let Some(Fetched { mut file, .. }) = self.fetch(location).await? else { return Ok(None) };
+        let hashed = blocking(move || seal::sha256(&mut file)).await;
+        hashed.map(Some).map_err(|error| LakeError::object("read", location)(disk_error(error)))
+    }
+}
+
+/// What is wrong with a day's file, or with an earlier version of it, at `at`; nothing if it is as it was written. A file that is
+/// not sealed is not examined further.
+fn audit(key: &DayKey, at: &Path, mut file: File) -> Audit {
     let Footer { record, fit, seal_holds } = match footer(&mut file) {
         Ok(found) => found,
         Err(reason) => return Audit::unusable(format!("it has no readable day record: {reason}")),
@@ -66,7 +97,7 @@ struct Footer {
     seal_holds: bool,
 }
 
-/// What a file says of itself, and whether its seal holds.
+/// A file's record, and whether its seal is right.
 fn footer(file: &mut File) -> Result<Footer, String> {
     let (bytes, start) = read_end_bytes(file)?;
     let (record, fit) = read_footer(&bytes[..bytes.len() - 8])?;
@@ -76,16 +107,16 @@ fn footer(file: &mut File) -> Result<Footer, String> {
     Ok(Footer { record, fit, seal_holds })
 }
 
-/// A file's record, where its seal holds.
+/// A file's record, if its seal is right.
 ///
 /// # Errors
-/// Why the file is not to be trusted.
+/// Why the file cannot be trusted.
 pub(crate) fn sealed(file: &mut File) -> Result<DayRecord, String> {
     let Footer { record, seal_holds, .. } = footer(file)?;
     if seal_holds { Ok(record) } else { Err("it is not as it was written: its seal differs".into()) }
 }
 
-/// Takes the figures of a file again and compares them with its record's.
+/// Computes the figures of a file again and compares them with its record's.
 fn contents(file: File, record: &DayRecord, found: &mut Vec<String>) -> Result<(), ParquetError> {
     let mut totals = ArrayTotals::default();
     read_rows(file, |batch| {

@@ -7,7 +7,7 @@ use crate::errors::chain;
 /// A failure at the destination; names the object it is about.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LakeError {
-    /// The destination is not one that can be used.
+    /// The destination cannot be used.
     #[error("cannot use {dest} as a lake: {reason}")]
     Destination {
         /// As given.
@@ -20,7 +20,7 @@ pub enum LakeError {
     Open {
         /// As given.
         dest: String,
-        /// What the file system or the client said.
+        /// What the file system or the client reported.
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
@@ -31,23 +31,23 @@ pub enum LakeError {
         action: &'static str,
         /// Its path inside the lake.
         object: String,
-        /// What the store said.
+        /// What the store reported.
         #[source]
         source: Arc<object_store::Error>,
     },
-    /// A day could not be kept from other runs while it is published.
+    /// A day could not be locked against other runs.
     #[error("cannot lock the folder of {object}")]
     Lock {
         /// The day's path inside the lake.
         object: String,
-        /// What the file system said.
+        /// What the file system reported.
         #[source]
         source: Arc<std::io::Error>,
     },
-    /// The day's Parquet file could not be made.
+    /// The day's Parquet file could not be encoded.
     #[error("cannot encode the day's Parquet file")]
     Encode(#[source] Arc<parquet::errors::ParquetError>),
-    /// A file of the table does not say what it is.
+    /// A file of the table has no readable record.
     #[error("{object} has no readable day record: {reason}")]
     Record {
         /// Its path inside the lake.
@@ -55,13 +55,28 @@ pub enum LakeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A thread of this process panicked.
+    #[error("the work on {object} panicked")]
+    Panicked {
+        /// The object's path inside the lake.
+        object: String,
+        /// The panic.
+        #[source]
+        source: Arc<tokio::task::JoinError>,
+    },
 }
 
 impl LakeError {
-    /// Wraps a store's error with what was being done.
+    /// Adds to a store's error what was being done.
     pub(crate) fn object(action: &'static str, object: &object_store::path::Path) -> impl FnOnce(object_store::Error) -> Self + use<> {
         let object = object.to_string();
         move |source| Self::Object { action, object, source: Arc::new(source) }
+    }
+
+    /// A panic during the work on an object.
+    pub(crate) fn panicked(object: &object_store::path::Path) -> impl FnOnce(tokio::task::JoinError) -> Self + use<> {
+        let object = object.to_string();
+        move |source| Self::Panicked { object, source: Arc::new(source) }
     }
 
     /// A failure to open `dest`.
@@ -69,17 +84,15 @@ impl LakeError {
         let dest = dest.to_owned();
         move |source| Self::Open { dest: dest.clone(), source: Arc::new(source) }
     }
-}
 
-impl LakeError {
-    /// The failure and its causes in one line, with the lake's root and, where S3 is asked, what to look at.
+    /// The failure and its causes in one line, with the lake's root and, on S3, what to check.
     #[must_use]
     pub fn at(&self, dest: &str) -> String {
         let line = chain(self);
         match self {
             Self::Destination { .. } | Self::Open { .. } => line,
             _ if dest.starts_with("s3://") => {
-                format!("the lake at {dest} cannot be used: check that the bucket is there and the AWS_* variables are right: {line}")
+                format!("the lake at {dest} cannot be used: check that the bucket exists and that the AWS_* variables are right: {line}")
             }
             _ => format!("the lake at {dest} cannot be used: {line}"),
         }

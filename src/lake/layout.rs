@@ -1,119 +1,26 @@
-//! Names of objects: where each thing of a merchant and pay date lies. Pure.
-
-use std::fmt::Write as _;
+//! Names of objects: where everything of a merchant and pay date is. Pure.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use object_store::path::Path;
 
-/// The table; nothing else ever lies under it.
+use super::merchant::MerchantName;
+
+/// The table; nothing else is ever under it.
 pub const SETTLEMENTS: &str = "settlements";
 /// Versions that a restatement replaced.
 pub const HISTORY: &str = "history";
-/// Answers as received.
+/// Responses as received.
 pub const RAW: &str = "raw";
-/// On local disk: files on their way.
+/// On local disk: files that are being written.
 pub const STAGING: &str = ".staging";
 
-/// The run of a version that does not tell its own.
+/// The run of a version that does not state its own.
 pub(crate) const UNKNOWN_RUN: &str = "00000000";
-
-/// The longest id, as written in names.
-const MAX_NAME: usize = 120;
 
 /// `-YYYYMMDDTHHMMSSmmmZ-` and eight digits of a run, as they follow the id in some names.
 const TIME_AND_RUN: usize = 1 + 19 + 1 + 8;
 
-/// An API id as object names carry it: reversible, and safe on every store.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MerchantName(String);
-
-/// An id that no object can be named after.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
-    /// The id is empty.
-    #[error("the API id is empty: set --api-id or COOKIEPAY_API_ID")]
-    Empty,
-    /// The id is too long.
-    #[error("the API id takes {0} bytes in file names, more than {MAX_NAME}: check --api-id or COOKIEPAY_API_ID")]
-    TooLong(usize),
-}
-
-impl MerchantName {
-    /// Keeps `A-Z a-z 0-9 -` and non-leading `. _`; every other byte of the id becomes `%XX`.
-    ///
-    /// # Errors
-    /// An empty id, or one of more than 120 bytes so written.
-    pub fn new(api_id: &str) -> Result<Self, NameError> {
-        let mut name = String::with_capacity(api_id.len());
-        for (index, byte) in api_id.bytes().enumerate() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' => name.push(char::from(byte)),
-                b'.' | b'_' if index > 0 => name.push(char::from(byte)),
-                _ => {
-                    // writing to a String cannot fail
-                    let _ = write!(name, "%{byte:02X}");
-                }
-            }
-        }
-        match name.len() {
-            0 => Err(NameError::Empty),
-            length if length > MAX_NAME => Err(NameError::TooLong(length)),
-            _ => Ok(Self(name)),
-        }
-    }
-}
-
-/// Whose days a command looks at.
-#[derive(Debug, Clone, Default)]
-pub struct Merchants(Vec<MerchantName>);
-
-impl Merchants {
-    /// These, or where there are none every merchant in the lake.
-    #[must_use]
-    pub fn only(merchants: Vec<MerchantName>) -> Self {
-        Self(merchants)
-    }
-
-    /// Those that are named.
-    #[must_use]
-    pub fn named(&self) -> &[MerchantName] {
-        &self.0
-    }
-
-    /// Whether a merchant is one of them.
-    #[must_use]
-    pub fn include(&self, merchant: &MerchantName) -> bool {
-        self.0.is_empty() || self.0.contains(merchant)
-    }
-}
-
-impl MerchantName {
-    /// The API id that this is the name of.
-    #[must_use]
-    pub fn api_id(&self) -> String {
-        let mut bytes = Vec::with_capacity(self.0.len());
-        let mut rest = self.0.as_bytes();
-        while let [first, tail @ ..] = rest {
-            let escaped = tail.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-            if let Some(byte) = escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-                bytes.push(byte);
-                rest = &tail[2..];
-            } else {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl std::fmt::Display for MerchantName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// One day of one merchant: what every object of it is named after.
+/// One day of one merchant, after which all its objects are named.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DayKey {
     /// The pay date.
@@ -141,7 +48,7 @@ impl DayKey {
         self.path("rejects", &format!("-{run_id}.jsonl"))
     }
 
-    /// Where an answer is kept as it was received.
+    /// Where a response is kept as it was received.
     #[must_use]
     pub fn raw(&self, extracted_at: DateTime<Utc>, run_id: &str) -> Path {
         self.path(RAW, &format!("-{}-{}.json.zst", file_time(extracted_at), short_run(run_id)))
@@ -159,7 +66,7 @@ impl DayKey {
         Self::read(location, HISTORY, ".parquet", TIME_AND_RUN)
     }
 
-    /// Reads the day back from the path of an answer kept in `raw/`; `None` for any other path.
+    /// Reads the day back from the path of a response kept in `raw/`; `None` for any other path.
     #[must_use]
     pub fn of_raw(location: &Path) -> Option<Self> {
         Self::read(location, RAW, ".json.zst", TIME_AND_RUN)
@@ -172,7 +79,7 @@ impl DayKey {
         let name = parts.next()?.strip_suffix(suffix)?;
         let merchant = name.get(..name.len().checked_sub(bytes)?)?;
         let pay_date = NaiveDate::parse_from_str(pay_date, "%Y-%m-%d").ok()?;
-        parts.next().is_none().then(|| Self { pay_date, merchant: MerchantName(merchant.to_owned()) })
+        parts.next().is_none().then(|| Self { pay_date, merchant: MerchantName::of_path(merchant) })
     }
 
     fn path(&self, folder: &str, suffix: &str) -> Path {
@@ -180,23 +87,23 @@ impl DayKey {
     }
 }
 
-/// An object on its way, on local disk: under a name that tells it from the others of its run.
-pub(crate) fn staging(target: &Path, run_id: &str) -> Path {
+/// Where an object is staged on local disk: under a name that differs from the others of its run.
+pub(super) fn staging_path(target: &Path, run_id: &str) -> Path {
     path(&format!("{STAGING}/{run_id}/{}", target.as_ref().replace('/', "+")))
 }
 
-/// Parses rather than escapes: ids are escaped already, and `Path::from` would do it twice.
+/// Parses instead of escaping: ids are escaped already, and `Path::from` would escape them twice.
 fn path(text: &str) -> Path {
     Path::parse(text).unwrap_or_else(|_| Path::from(text))
 }
 
-/// A time as names carry it: `YYYYMMDDTHHMMSSmmmZ`, without the colons that Spark rejects.
+/// A time in names: `YYYYMMDDTHHMMSSmmmZ`, without the colons that Spark rejects.
 #[must_use]
 pub fn file_time(time: DateTime<Utc>) -> String {
     time.format("%Y%m%dT%H%M%S%3fZ").to_string()
 }
 
-/// The time in the name of a version kept in `history/`, or of an answer kept in `raw/`.
+/// The time in the name of a version in `history/`, or of a response in `raw/`.
 #[must_use]
 pub fn time_of(kept: &Path) -> Option<DateTime<Utc>> {
     let name = kept.filename()?.trim_end_matches(".parquet").trim_end_matches(".json.zst");
@@ -205,13 +112,13 @@ pub fn time_of(kept: &Path) -> Option<DateTime<Utc>> {
     Some(time.and_utc())
 }
 
-/// Whether a version kept in `history/` could not tell its own time and run: a damaged file, kept as evidence.
+/// Whether a version in `history/` did not state its own time and run: a damaged file, kept as evidence.
 #[must_use]
 pub fn is_damaged(kept: &Path) -> bool {
     kept.as_ref().ends_with(&format!("-{UNKNOWN_RUN}.parquet"))
 }
 
-/// Eight hex digits of a run id: its last, which are random, where the first are the time.
+/// Eight hex digits of a run id: its last, which are random. The first are the time.
 #[must_use]
 pub fn short_run(run_id: &str) -> &str {
     run_id.get(run_id.len().saturating_sub(8)..).unwrap_or(run_id)
@@ -220,6 +127,7 @@ pub fn short_run(run_id: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lake::merchant::NameError;
 
     fn day(id: &str) -> Result<DayKey, NameError> {
         let pay_date = NaiveDate::from_ymd_opt(2024, 1, 5).unwrap_or_default();
@@ -247,13 +155,6 @@ mod tests {
             assert_eq!(DayKey::of_settlement(&path), Some(key));
         }
         Ok(())
-    }
-
-    #[test]
-    fn ids_that_no_file_can_be_named_after() {
-        assert_eq!(MerchantName::new(""), Err(NameError::Empty));
-        assert_eq!(MerchantName::new(&"가".repeat(14)), Err(NameError::TooLong(126)));
-        assert!(MerchantName::new(&"a".repeat(120)).is_ok());
     }
 
     #[test]

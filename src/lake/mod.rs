@@ -1,23 +1,23 @@
-//! The lake: where days land, and what it remembers of them.
+//! The lake: where days land, and what it knows about them.
 //!
-//! Start at [`store`], which opens a [`destination`], reads days and stages new ones (`staging` makes
-//! them visible, `lock` keeps runs apart while it does); [`layout`] names objects, [`writer`] makes a
-//! day's Parquet file and seals it, `file` reads one back, [`record`] is what each file says of its day,
-//! and `audit` holds a file against it; [`raw`] keeps answers as received.
-//! There is no state beside these files.
+//! Start at [`store`], which opens a [`destination`] on one of two kinds of storage (`backend`), reads days and stages new ones.
+//! [`publish`] puts staged days into the table, and `keep` keeps the versions that they replace. [`layout`] names objects,
+//! [`writer`] writes and seals a day's Parquet file, [`file`] reads one, [`record`] is what each file states about its day, and
+//! `audit` checks a file against it; [`response`] saves responses as received. There is no state beside these files.
 
 pub(crate) mod audit;
+pub(crate) mod backend;
 pub mod destination;
 pub mod error;
-pub(crate) mod file;
-mod folder;
+pub mod file;
+mod keep;
 pub mod layout;
-pub(crate) mod lock;
-mod profile;
+pub mod merchant;
 pub mod publish;
-pub mod raw;
 pub mod record;
-pub(crate) mod seal;
-pub(crate) mod staging;
+pub mod response;
+mod seal;
+pub(crate) mod staged;
 pub mod store;
+mod version;
 pub mod writer;

@@ -1,5 +1,5 @@
-//! The seal: SHA-256 of a file's bytes with the seal's own digits as zeros. It tells whether the file
-//! is as it was written, where engines disagree on what a flipped bit means.
+//! The seal: SHA-256 of a file's bytes with the seal's own digits as zeros. It shows whether the file is as it was written; engines
+//! disagree on what a flipped bit means.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -13,8 +13,8 @@ pub(super) const NO_SEAL: &str = "0000000000000000000000000000000000000000000000
 
 const KEY: &str = "\"seal\":\"";
 
-/// Where in `footer` the digits of a record's `seal` begin: the last such place, since the key-value
-/// metadata comes after all that the rows can put into a footer.
+/// Where in `footer` the digits of a record's `seal` begin: the last such place, because the key-value metadata follows everything
+/// that rows can put into a footer.
 pub(super) fn position(footer: &[u8], seal: &str) -> Option<usize> {
     let mark = format!("{KEY}{seal}\"");
     memchr::memmem::rfind(footer, mark.as_bytes()).map(|found| found + KEY.len())
@@ -23,7 +23,7 @@ pub(super) fn position(footer: &[u8], seal: &str) -> Option<usize> {
 /// A file's SHA-256 as it is.
 ///
 /// # Errors
-/// What reading it meets.
+/// The file cannot be read.
 pub(super) fn sha256(file: &mut File) -> io::Result<String> {
     of_file(file, u64::MAX)
 }
@@ -31,7 +31,7 @@ pub(super) fn sha256(file: &mut File) -> io::Result<String> {
 /// The seal that a file should have, whose digits begin at offset `at`.
 ///
 /// # Errors
-/// What reading it meets.
+/// The file cannot be read.
 pub(super) fn of_file(file: &mut File, at: u64) -> io::Result<String> {
     const BLOCK: usize = 64 * 1024;
     file.rewind()?;

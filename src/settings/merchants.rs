@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::cookiepay::client::Credentials;
-use crate::lake::layout::{MerchantName, Merchants};
+use crate::lake::merchant::{MerchantName, Merchants};
 use crate::simulator;
 
 use super::{RawSettings, SettingsError, names, setting};

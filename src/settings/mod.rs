@@ -20,7 +20,7 @@ use crate::cookiepay::http::is_loopback;
 use crate::cookiepay::throttle::Throttle;
 use crate::lake::destination::Destination;
 use crate::lake::error::LakeError;
-use crate::lake::layout::NameError;
+use crate::lake::merchant::NameError;
 use crate::lake::publish::BadRows;
 use crate::lake::record::Environment;
 use crate::plan::Refetch;

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use crate::calendar::DateRange;
 use crate::engine::job::{Job, KnownRows, MerchantPlan, PlanError, ReadDay, Unplanned, Walked};
 use crate::engine::result::Requests;
-use crate::lake::layout::{MerchantName, Merchants};
+use crate::lake::merchant::{MerchantName, Merchants};
 use crate::lake::publish::{Origin, PublishPolicy};
 use crate::lake::store::Lake;
 use crate::plan::PlannedDay;

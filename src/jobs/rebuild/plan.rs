@@ -11,9 +11,11 @@ use object_store::path::Path;
 use crate::calendar::DateRange;
 use crate::engine::job::{KnownRows, PlanError};
 use crate::jobs::fetch::newest_file;
-use crate::lake::layout::{DayKey, MerchantName, is_damaged, time_of};
+use crate::lake::file::DayFile;
+use crate::lake::layout::{DayKey, is_damaged, time_of};
+use crate::lake::merchant::MerchantName;
 use crate::lake::record::Environment;
-use crate::lake::store::{DayFile, Lake, day_files};
+use crate::lake::store::{Lake, day_files};
 use crate::plan::{Action, PlannedDay};
 use crate::settlement::columns::SchemaFit;
 
@@ -89,7 +91,7 @@ struct Holdings {
 
 /// Plans each merchant's days.
 pub(super) async fn plans(job: &RebuildJob, lake: &Lake) -> Result<Vec<RebuildPlan>, PlanError> {
-    let mut holdings = Holdings { stored: lake.days().await?, responses: lake.answers().await?, history: lake.history().await? };
+    let mut holdings = Holdings { stored: lake.days().await?, responses: lake.responses().await?, history: lake.history().await? };
     let merchants: BTreeSet<MerchantName> =
         holdings.stored.iter().chain(holdings.responses.keys()).map(|key| key.merchant.clone()).collect();
     let environment = Arc::new(OnceLock::new());

@@ -15,14 +15,17 @@ use crate::engine::failure::{Failure, FailureKind};
 use crate::engine::job::{DayRead, ReadDay};
 use crate::jobs::encode::DayEncoder;
 use crate::lake::audit::sealed;
+use crate::lake::backend::Fetched;
 use crate::lake::error::LakeError;
+use crate::lake::file::DayFile;
 use crate::lake::file::read_rows;
-use crate::lake::layout::{DayKey, MerchantName};
+use crate::lake::layout::DayKey;
+use crate::lake::merchant::MerchantName;
 use crate::lake::publish::{StagedDay, is_protected};
-use crate::lake::raw::{RawAnswer, RawHeader};
 use crate::lake::record::{DayRecord, Evidence};
-use crate::lake::staging::StagingWriter;
-use crate::lake::store::{DayFile, Fetched, Lake};
+use crate::lake::response::{ResponseHeader, SavedResponse};
+use crate::lake::staged::StagingWriter;
+use crate::lake::store::Lake;
 use crate::lake::writer::DayWriter;
 use crate::settlement::batch::{DayContext, with_run_id};
 use crate::settlement::totals::ArrayTotals;
@@ -142,16 +145,16 @@ impl SavedReader<'_> {
         Ok(encoded.staged(file, None))
     }
 
-    async fn open(&self, at: &Path) -> Result<RawAnswer, Failure> {
+    async fn open(&self, at: &Path) -> Result<SavedResponse, Failure> {
         let Some(Fetched { file, .. }) = self.lake.fetch(at).await? else {
             return Err(refused(format!("the saved response {at} is gone: run again")));
         };
-        let opened = tokio::task::spawn_blocking(move || RawAnswer::open(file)).await.map_err(Failure::internal)?;
+        let opened = tokio::task::spawn_blocking(move || SavedResponse::open(file)).await.map_err(Failure::internal)?;
         opened.map_err(|error| refused(format!("the saved response {at} is damaged ({error}): remove it, or fetch the day with backfill")))
     }
 
     /// Checks that a saved response is the one of this day and of the lake's environment.
-    fn check_header(&self, key: &DayKey, at: &Path, header: &RawHeader) -> Result<(), Failure> {
+    fn check_header(&self, key: &DayKey, at: &Path, header: &ResponseHeader) -> Result<(), Failure> {
         if header.pay_date != key.pay_date || MerchantName::new(&header.merchant_id).as_ref() != Ok(&key.merchant) {
             let (merchant, day) = (&header.merchant_id, header.pay_date);
             return Err(refused(format!("the saved response {at} is that of merchant {merchant} for {day}: it was moved or renamed")));
@@ -196,7 +199,7 @@ fn unreadable(at: &Path, error: ReadError<Failure>) -> Failure {
 
 /// The rows of a saved response; `None` if it cannot be read.
 fn count_rows(file: File, empty_codes: &[String], limit: u64) -> Option<u64> {
-    let response = RawAnswer::open(file).ok()?;
+    let response = SavedResponse::open(file).ok()?;
     let charset = Charset::from_content_type(response.header.content_type.as_deref()).ok()?;
     let text = TextReader::new(response.body().ok()?, charset, limit).ok()?;
     envelope::read(text, empty_codes, |_, _| Ok::<_, Infallible>(())).ok().map(|response| response.rows)

@@ -6,10 +6,11 @@ use chrono::{DateTime, Utc};
 use object_store::path::Path;
 
 use crate::lake::error::LakeError;
+use crate::lake::file::DayFile;
+use crate::lake::keep::{Kept, KeptVersion};
 use crate::lake::layout::DayKey;
 use crate::lake::record::{DayRecord, State, is_ahead};
-use crate::lake::staging::Over;
-use crate::lake::store::{DayFile, Kept};
+use crate::lake::version::Over;
 use crate::settlement::columns::{SchemaFit, fingerprint};
 
 use super::{Origin, PublishError, Publisher};
@@ -142,11 +143,11 @@ impl Publisher<'_> {
     /// Keeps the version that is about to be replaced.
     async fn keep(&self, key: &DayKey, stored: Option<DayFile>) -> Result<Admission, PublishError> {
         let kept = self.lake.keep_version(key, stored.as_ref(), &self.run_id).await?;
-        let Kept::At { at, file, version, damaged } = kept else { return Ok(Admission::Changed) };
-        if let Some(reason) = &damaged {
+        let Kept::At(KeptVersion { at, file, version, damage }) = kept else { return Ok(Admission::Changed) };
+        if let Some(reason) = &damage {
             tracing::warn!(pay_date = %key.pay_date, kept = %at, "replacing a damaged file: {reason}");
         }
-        let previous = stored.filter(|_| damaged.is_none()).map(|stored| Box::new(Previous { stored, at, file }));
+        let previous = stored.filter(|_| damage.is_none()).map(|stored| Box::new(Previous { stored, at, file }));
         Ok(Admission::Publish { over: Over::Version(version), previous })
     }
 

@@ -8,11 +8,12 @@ use parquet::errors::ParquetError;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
+use crate::lake::backend::Fetched;
 use crate::lake::error::LakeError;
 use crate::lake::file::{read_end, read_rows};
 use crate::lake::layout::DayKey;
 use crate::lake::record::DayRecord;
-use crate::lake::store::{Fetched, Lake};
+use crate::lake::store::Lake;
 use crate::settlement::columns::amounts;
 use crate::settlement::diff::{Changes, Diff};
 use crate::settlement::totals::{Sums, parse_sum};

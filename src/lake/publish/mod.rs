@@ -19,10 +19,12 @@ use crate::settlement::columns::SchemaFit;
 use crate::settlement::totals::Sums;
 
 use super::error::LakeError;
-use super::layout::{DayKey, MerchantName};
+use super::layout::DayKey;
+use super::merchant::MerchantName;
 use super::record::DayRecord;
-use super::staging::{Over, Published, Staged};
+use super::staged::{Published, Staged};
 use super::store::Lake;
+use super::version::Over;
 
 pub(crate) use admission::{OtherSchema, is_protected, shares_a_table};
 pub use compare::Restated;
@@ -264,7 +266,7 @@ impl<'a> Publisher<'a> {
         if day.record.raw.is_none() {
             tracing::warn!(pay_date = %day.record.pay_date, "the response repeats the key or a token, and was not kept");
             response.discard().await;
-        } else if let Err(error) = response.publish(&Over::Whatever).await {
+        } else if let Err(error) = response.publish(&Over::Anything).await {
             day.file.discard().await;
             return Err(error.into());
         }
@@ -382,7 +384,7 @@ impl Refusals {
     /// The condition under which to publish over `over`.
     fn condition<'o>(&self, over: &'o Over) -> &'o Over {
         let futile = self.times >= Self::FUTILE && self.over.as_ref() == Some(over);
-        if futile && matches!(over, Over::Version(_)) { &Over::Whatever } else { over }
+        if futile && matches!(over, Over::Version(_)) { &Over::Anything } else { over }
     }
 
     fn add(&mut self, over: Over) {
@@ -395,17 +397,17 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lake::staging::Version;
+    use crate::lake::version::Version;
 
     #[test]
     fn a_store_that_keeps_refusing_the_version_it_names_is_written_without_the_condition() {
-        let over = || Over::Version(Version::unnamed());
+        let over = || Over::Version(Version::Tagged("a".into()));
         let mut refusals = Refusals::default();
         for _ in 0..Refusals::FUTILE {
             assert_eq!(*refusals.condition(&over()), over());
             refusals.add(over());
         }
-        assert_eq!(*refusals.condition(&over()), Over::Whatever);
+        assert_eq!(*refusals.condition(&over()), Over::Anything);
         // nothing is never taken for a version: another run has created the day
         assert_eq!(*refusals.condition(&Over::Nothing), Over::Nothing);
         refusals.add(Over::Nothing);

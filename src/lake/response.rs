@@ -1,5 +1,5 @@
-//! Answers as received, kept as evidence: a zstd file whose first frame, which decoders skip, says
-//! what the bytes after it are.
+//! Responses as received, saved as evidence under `raw/`: a zstd file whose first frame, which decoders skip, states what the bytes
+//! after it are.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek as _, Write};
@@ -15,42 +15,42 @@ use super::record::Environment;
 /// A skippable frame of the zstd format.
 const SKIPPABLE: u32 = 0x184D_2A50;
 
-/// What is to be known to read an answer again.
+/// What is needed to read a saved response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RawHeader {
-    /// Which API gave it.
+pub struct ResponseHeader {
+    /// The API that it comes from.
     pub environment: Environment,
     /// The API's root.
     pub source_url: String,
-    /// The API id asked for.
+    /// The requested API id.
     pub merchant_id: String,
-    /// The pay date asked for.
+    /// The requested pay date.
     pub pay_date: NaiveDate,
     /// When its headers arrived.
     pub extracted_at: DateTime<Utc>,
-    /// The answer's `Content-Type`, which names its charset.
+    /// Its `Content-Type`, which names the charset.
     pub content_type: Option<String>,
-    /// The answer's `Content-Encoding`; the bytes are as they came.
+    /// Its `Content-Encoding`; the bytes are as received.
     pub content_encoding: Option<String>,
 }
 
 /// The longest header that is read.
 const MAX_HEADER: u32 = 64 << 10;
 
-/// A kept answer, fetched and found whole.
-pub(crate) struct RawAnswer {
+/// A saved response that was found whole.
+pub(crate) struct SavedResponse {
     /// What its bytes are.
-    pub(crate) header: RawHeader,
+    pub(crate) header: ResponseHeader,
     /// SHA-256 of the file.
     pub(crate) sha256: String,
     file: File,
 }
 
-impl RawAnswer {
-    /// Reads a kept answer through once: its header, its hash, and whether all of it can be read.
+impl SavedResponse {
+    /// Reads a saved response to its end: its header, its hash, and whether all of it can be read. Blocks.
     ///
     /// # Errors
-    /// A file that is not an answer kept by this tool, or not as it was kept.
+    /// The file is not a response saved by this tool, or has changed.
     pub(crate) fn open(mut file: File) -> io::Result<Self> {
         file.rewind()?;
         let mut hash = HashingReader { from: BufReader::new(&file), hash: Sha256::new() };
@@ -61,7 +61,7 @@ impl RawAnswer {
         Ok(Self { header, sha256, file })
     }
 
-    /// The answer's bytes, as they came.
+    /// The response's bytes, as received.
     pub(crate) fn body(mut self) -> io::Result<impl BufRead + Send + 'static> {
         self.file.rewind()?;
         let mut file = BufReader::new(self.file);
@@ -70,7 +70,7 @@ impl RawAnswer {
     }
 }
 
-fn read_header(from: &mut impl Read) -> io::Result<RawHeader> {
+fn read_header(from: &mut impl Read) -> io::Result<ResponseHeader> {
     let mut word = [0; 4];
     from.read_exact(&mut word)?;
     if u32::from_le_bytes(word) != SKIPPABLE {
@@ -99,14 +99,14 @@ impl<R: Read> Read for HashingReader<R> {
     }
 }
 
-/// Writes one answer to `W`.
-pub(crate) struct RawWriter<W: Write> {
+/// Saves one response to `W`.
+pub(crate) struct ResponseWriter<W: Write> {
     zstd: zstd::Encoder<'static, Hashed<W>>,
 }
 
-impl<W: Write> RawWriter<W> {
-    /// Begins with the header.
-    pub(crate) fn new(header: &RawHeader, out: W) -> io::Result<Self> {
+impl<W: Write> ResponseWriter<W> {
+    /// Writes the header.
+    pub(crate) fn new(header: &ResponseHeader, out: W) -> io::Result<Self> {
         let mut out = Hashed { out, hash: Sha256::new() };
         let header = serde_json::to_vec(header)?;
         out.write_all(&SKIPPABLE.to_le_bytes())?;
@@ -125,7 +125,7 @@ impl<W: Write> RawWriter<W> {
     }
 }
 
-impl<W: Write> Write for RawWriter<W> {
+impl<W: Write> Write for ResponseWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.zstd.write(bytes)
     }

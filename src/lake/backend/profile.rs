@@ -1,6 +1,5 @@
-//! AWS profiles: the keys, region and endpoint that `~/.aws/credentials` and `~/.aws/config` hold, as
-//! the AWS tools write them. Profiles that only tell how to get keys (a role, SSO, a process) are not
-//! followed.
+//! AWS profiles: the keys, region and endpoint in `~/.aws/credentials` and `~/.aws/config`, as the AWS tools write them. Profiles
+//! that only state how to get keys (a role, SSO, a process) are not followed.
 
 use std::env;
 use std::path::PathBuf;
@@ -8,11 +7,11 @@ use std::path::PathBuf;
 use ini::{Ini, ParseOption, Properties};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
-/// Fills in what the environment leaves open from the profile that `AWS_PROFILE` names, or from the
-/// default one where no other credentials are set.
+/// Completes what the environment does not set from the profile that `AWS_PROFILE` names, or from the default one if no other
+/// credentials are set.
 ///
 /// # Errors
-/// Where a named profile cannot be used, in words.
+/// Why a named profile cannot be used.
 pub(super) fn complete(builder: AmazonS3Builder) -> Result<AmazonS3Builder, String> {
     let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     // the order of the AWS tools: keys in the environment count before any profile

@@ -1,0 +1,116 @@
+//! Keeps versions that are about to be replaced, under `history/`.
+
+use std::fs::File;
+use std::io::{self, Seek as _};
+
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+
+use super::audit::sealed;
+use super::backend::Fetched;
+use super::error::LakeError;
+use super::file::{DayFile, read_end};
+use super::layout::{DayKey, UNKNOWN_RUN};
+use super::record::DayRecord;
+use super::store::Lake;
+use super::version::{Over, Version};
+
+/// What became of a version that was to be kept.
+pub(crate) enum Kept {
+    /// It is kept.
+    At(KeptVersion),
+    /// It is no longer the version that was meant.
+    Changed,
+}
+
+/// A version that is kept.
+pub(crate) struct KeptVersion {
+    /// Where.
+    pub(crate) at: Path,
+    /// The version itself.
+    pub(crate) file: File,
+    /// The version in the table.
+    pub(crate) version: Version,
+    /// What is wrong with the file, if it is damaged.
+    pub(crate) damage: Option<String>,
+}
+
+/// A file of the table that was read to its end.
+enum Inspected {
+    /// As it was written.
+    Whole(Box<DayRecord>),
+    Damaged {
+        /// The seal that it states, if it states one.
+        seal: Option<String>,
+        reason: String,
+    },
+}
+
+impl Lake {
+    /// Copies the version of a day that is about to be replaced to `history/`, under its own time and run. A damaged one, which does
+    /// not state them, is kept under the time at which it was stored. Copies what it reads, so that no other run's version gets that
+    /// name, and nothing over what is kept.
+    ///
+    /// # Errors
+    /// It cannot be copied.
+    pub(crate) async fn keep_version(&self, key: &DayKey, stored: Option<&DayFile>, run_id: &str) -> Result<Kept, LakeError> {
+        let location = key.settlement();
+        let Some(Fetched { file, modified, version }) = self.fetch(&location).await? else { return Ok(Kept::Changed) };
+        let (mut file, inspected) = inspect(&location, file).await?;
+        let at = match (&inspected, stored) {
+            (Inspected::Whole(record), Some(stored)) if record.seal == stored.record.seal => {
+                key.history(record.extracted_at, &record.run_id)
+            }
+            (Inspected::Damaged { seal: Some(seal), .. }, Some(stored)) if *seal != stored.record.seal => return Ok(Kept::Changed),
+            (Inspected::Whole(_), _) => return Ok(Kept::Changed),
+            (Inspected::Damaged { .. }, _) => key.history(modified, UNKNOWN_RUN),
+        };
+        if !self.exists(&at).await? {
+            let source = location.clone();
+            let copied = self.write_staged(at.clone(), run_id, move |mut out| {
+                let copied = file.rewind().and_then(|()| io::copy(&mut file, &mut out)).and_then(|_| io::Write::flush(&mut out));
+                copied.map_err(|error| LakeError::object("read", &source)(super::backend::disk_error(error)))?;
+                Ok::<_, LakeError>(file)
+            });
+            let (mut staged, copied) = copied.await?;
+            // if another run has kept it meanwhile, it is kept
+            staged.publish(&Over::Nothing).await?;
+            file = copied;
+        }
+        let damage = match inspected {
+            Inspected::Whole(_) => None,
+            Inspected::Damaged { reason, .. } => Some(reason),
+        };
+        Ok(Kept::At(KeptVersion { at, file, version, damage }))
+    }
+
+    async fn exists(&self, location: &Path) -> Result<bool, LakeError> {
+        match self.backend.store().head(location).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(LakeError::object("read", location)(error)),
+        }
+    }
+
+    /// Whether a stored day's file is as it was written.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) async fn is_whole(&self, key: &DayKey, stored: &DayFile) -> Result<bool, LakeError> {
+        let location = key.settlement();
+        let Some(Fetched { file, .. }) = self.fetch(&location).await? else { return Ok(false) };
+        let (_, inspected) = inspect(&location, file).await?;
+        Ok(matches!(inspected, Inspected::Whole(record) if record.seal == stored.record.seal))
+    }
+}
+
+async fn inspect(location: &Path, mut file: File) -> Result<(File, Inspected), LakeError> {
+    let inspected = tokio::task::spawn_blocking(move || {
+        let inspected = match sealed(&mut file) {
+            Ok(record) => Inspected::Whole(Box::new(record)),
+            Err(reason) => Inspected::Damaged { seal: read_end(&file).ok().map(|(record, _)| record.seal), reason },
+        };
+        (file, inspected)
+    });
+    inspected.await.map_err(LakeError::panicked(location))
+}
