@@ -23,6 +23,18 @@ pub enum Command {
 }
 
 impl Command {
+    /// Every command.
+    pub const ALL: [Self; 7] = [Self::Backfill, Self::Sync, Self::Check, Self::Lookup, Self::Status, Self::Verify, Self::Rebuild];
+
+    /// Whether the command runs a job and has a run's result.
+    #[must_use]
+    pub const fn is_run(self) -> bool {
+        match self {
+            Self::Backfill | Self::Sync | Self::Rebuild => true,
+            Self::Check | Self::Lookup | Self::Status | Self::Verify => false,
+        }
+    }
+
     /// The name, as typed.
     #[must_use]
     pub const fn name(self) -> &'static str {

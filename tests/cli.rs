@@ -153,6 +153,10 @@ fn check_says_a_line_for_each_thing() {
     assert_eq!((&checks[2]["name"], &checks[2]["ok"]), (&"lake".into(), &true.into()), "{refused:?}");
     run(&["check", "--env", "simulator", "--dest", "/dev/null/x", "--output", "json"]).exits(7);
     run(&["check", "--env", "simulator"]).exits(2);
+    let file = lake.path().join("checks.json");
+    let written =
+        run(&["check", "--env", "simulator", "--dest", dest, "--output", "json", "--result-file", file.to_str().unwrap()]).exits(0);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), written.stdout);
 }
 
 #[test]
@@ -180,9 +184,19 @@ fn manual_pages_are_written_for_each_command() {
     let folder = tempfile::tempdir().unwrap();
     run(&["man", folder.path().to_str().unwrap()]).exits(0);
     let page = std::fs::read_to_string(folder.path().join("cookiepay-etl-sync.1")).unwrap();
-    assert!(page.contains("Closed days up to this old are asked for again"));
+    assert!(page.contains("Fetch closed days up to this many days old again"));
     assert!(folder.path().join("cookiepay-etl.1").exists());
     assert!(run(&["man", "/no/such/folder"]).exits(2).stderr.contains("/no/such/folder"));
+}
+
+#[test]
+fn only_a_run_that_was_meant_has_a_result_if_its_flags_are_wrong() {
+    let printed = |arguments: &[&str]| run(arguments).exits(2).stdout;
+    assert_eq!(printed(&["status", "--dest", "sync", "--bogus"]), "");
+    assert_eq!(printed(&["verify", "--dest", "x", "--api-id", "backfill", "--bogus"]), "");
+    let result = |arguments: &[&str]| run(arguments).exits(2).result()["command"].clone();
+    assert_eq!(result(&["-v", "sync", "--dest", "rebuild", "--bogus"]), "sync");
+    assert_eq!(result(&["rebuild", "--from", "2024-01-01", "--dest", "backfill"]), "rebuild");
 }
 
 #[test]

@@ -526,7 +526,7 @@ fn others_on_the_machine_see_no_secret() {
         assert!(arguments.contains("backfill") && !arguments.contains(KEY), "{arguments}");
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
-        assert_eq!(ran.stderr.contains("other users can get at the key file"), warned, "{mode:o}: {ran:?}");
+        assert_eq!(ran.stderr.contains("other users can read the key file"), warned, "{mode:o}: {ran:?}");
         assert!(!ran.stderr.contains(KEY));
     }
     for file in files(&lake) {

@@ -204,10 +204,10 @@ fn settings_that_name_merchants_wrongly_are_refused_before_anything_is_asked() {
         shop
     };
     refuses(&Shop::new(""), &["--merchant", "daegu"], "--merchant daegu: the settings file has seoul, busan");
-    refuses(&Shop::new(""), &["--api-id", "m1"], "choose among those with --merchant");
-    refuses(&Shop::new("api_key_file = \"key\""), &[], "api_key_file stands outside");
-    refuses(&table("name = \"busan\"\napi_id = \"m3\"\n"), &[], "a name of its own");
-    refuses(&table("name = \"daegu\"\napi_id = \"m1\"\n"), &[], "another merchant's as well");
+    refuses(&Shop::new(""), &["--api-id", "m1"], "choose among them with --merchant");
+    refuses(&Shop::new("api_key_file = \"key\""), &[], "api_key_file is outside");
+    refuses(&table("name = \"busan\"\napi_id = \"m3\"\n"), &[], "a unique name");
+    refuses(&table("name = \"daegu\"\napi_id = \"m1\"\n"), &[], "another merchant has the same API id");
     refuses(&table("name = \"daegu\"\napi_id = \"m3\"\n"), &[], "no key for [[merchant]] daegu");
     refuses(&table("name = \"daegu\"\napi_id = \"m3\"\napi_key_env = \"NOT_SET\"\n"), &[], "the variable NOT_SET is not set");
     refuses(&table("name = \"d\"\napi_id = \"m3\"\napi_key_env = \"A\"\napi_key_file = \"b\"\n"), &[], "not both");

@@ -62,7 +62,7 @@ fn metrics_tell_the_last_run_and_keep_the_last_success() {
 #[test]
 fn a_metrics_file_that_no_collector_would_read_is_refused() {
     let (api, folder) = (one_row(), tempfile::tempdir().unwrap());
-    for (name, reason) in [("etl.txt", "must end in .prom"), ("no/such/folder/etl.prom", "a folder that is there")] {
+    for (name, reason) in [("etl.txt", "must end in .prom"), ("no/such/folder/etl.prom", "an existing folder")] {
         let file = folder.path().join(name);
         let ran = run(&api, &folder.path().join("lake"), &["--metrics-file", file.to_str().unwrap()], &[]).exits(2);
         assert!(ran.result()["error"].as_str().unwrap().contains(reason), "{ran:?}");
@@ -160,7 +160,7 @@ fn the_webhook_hears_of_restatements_and_failures_alone() {
 
     // settings that cannot be used fail a run as well
     run(&api, folder.path(), &["--timeout", "0s"], &env).exits(2);
-    assert!(messages(&hook).pop().unwrap()["text"].as_str().unwrap().contains("--timeout must be longer than nothing"));
+    assert!(messages(&hook).pop().unwrap()["text"].as_str().unwrap().contains("--timeout must be greater than zero"));
     assert!(!serde_json::to_string(&messages(&hook)).unwrap().contains(KEY));
 }
 
@@ -181,7 +181,7 @@ fn a_receiver_that_does_not_hear_changes_nothing() {
         let ran = run(&restate, folder.path(), &["--refetch", "all"], &env).exits(0);
         assert_eq!((&ran.result()["status"], &ran.result()["dates"]["published"]), (&"success".into(), &3.into()));
         assert!(!format!("{ran:?}").contains("h00k-Secret"), "the URL is a secret: {ran:?}");
-        assert!(ran.stderr.contains("--notify-url could not be told of the run"), "{ran:?}");
+        assert!(ran.stderr.contains("--notify-url could not be notified of the run"), "{ran:?}");
         assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
         run(&api, folder.path(), &["--refetch", "all"], &[]).exits(0);
     }

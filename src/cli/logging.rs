@@ -8,12 +8,12 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::options::{GlobalArgs, LogFormat};
 use super::progress;
 
-/// Starts logging as the flags ask.
+/// Starts logging according to the flags.
 pub(super) fn start(args: &GlobalArgs) {
     let terminal = io::stderr().is_terminal();
     let filter = match (args.quiet, args.verbose) {
         (true, _) => "error",
-        // a progress bar tells what these lines would
+        // a progress bar shows what these lines would
         (_, 0) if terminal => "warn,cookiepay_etl=warn",
         (_, 0) => "warn,cookiepay_etl=info",
         (_, 1) => "info,cookiepay_etl=debug",
@@ -29,7 +29,7 @@ pub(super) fn start(args: &GlobalArgs) {
     }
 }
 
-/// Writes whole lines to stderr, above the progress bar where there is one.
+/// Writes whole lines to stderr, above the progress bar if there is one.
 struct BesideProgress;
 
 impl<'a> MakeWriter<'a> for BesideProgress {

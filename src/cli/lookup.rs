@@ -1,20 +1,26 @@
-//! `lookup`: one pay date's rows, or one transaction's, without a lake.
+//! `lookup`: the rows of one pay date or one transaction, without a lake.
 
+use std::sync::Arc;
+
+use chrono::Utc;
 use clap::{Args, ValueEnum};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde_json::{Map, Value as Json};
 
+use crate::calendar::Clock;
 use crate::errors::chain;
 use crate::exit::ExitCode;
 use crate::jobs::fetch::MerchantClient;
 use crate::jobs::lookup::Lookup;
-use crate::settings::{self, ApiSettings, SettingsError};
+use crate::settings::groups::{ApiLayer, ResponseLayer};
+use crate::settings::{ApiSettings, RawSettings, check, setting};
 use crate::settlement::cells::cell;
 use crate::settlement::columns::{COLUMNS, ColumnType};
 
-use super::options::{ApiArgs, GlobalArgs};
+use super::options::GlobalArgs;
 use super::output;
+use super::run::ApiArgs;
 use super::session::Session;
 
 #[derive(Debug, Args)]
@@ -26,8 +32,10 @@ pub(super) struct LookupArgs {
     #[arg(long, value_name = "TID")]
     tid: Option<String>,
     #[command(flatten)]
-    pub(super) api: ApiArgs,
-    /// Form of the rows on stdout [default: text on a terminal, else json]
+    api: ApiArgs,
+    #[command(flatten)]
+    responses: ResponseLayer,
+    /// Format of the rows on stdout [default: text on a terminal, else json]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     output: Option<RowFormat>,
 }
@@ -36,25 +44,30 @@ pub(super) struct LookupArgs {
 enum RowFormat {
     /// A table of the columns that matter most
     Text,
-    /// One JSON object a row; amounts as exact strings
+    /// One JSON object per row; amounts as exact strings
     Json,
     /// Every column, with a header
     Csv,
 }
 
-/// What fits a terminal.
+/// The columns that fit a terminal.
 const SHOWN: [&str; 9] =
     ["transaction_id", "order_no", "payment_status", "pay_type", "auth_amount", "fee", "vat", "payment_amount", "payoff_status"];
 
 impl LookupArgs {
+    pub(super) fn api(&mut self) -> &mut ApiLayer {
+        &mut self.api.api
+    }
+
     pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
         use std::io::IsTerminal as _;
-        let settings = global.settings(self.api.settings()).and_then(|raw| {
+        let flags = RawSettings { api: self.api.api.clone(), responses: self.responses.clone(), ..RawSettings::default() };
+        let settings = global.settings(flags).and_then(|raw| {
             let api = ApiSettings::new(&raw, &self.api.simulator)?;
             if api.merchants.len() > 1 {
-                return Err(SettingsError::Setting("lookup asks for one merchant: name it with --merchant".into()));
+                return setting("lookup calls the API for one merchant: name it with --merchant");
             }
-            Ok((settings::pay_date("--date", &self.date)?, api))
+            Ok((check::pay_date("--date", &self.date)?, api))
         });
         let (date, api) = match settings {
             Ok(settings) => settings,
@@ -63,7 +76,7 @@ impl LookupArgs {
                 return ExitCode::Usage;
             }
         };
-        let session = match Session::open(api).await {
+        let session = match Session::open(api, &(Arc::new(Utc::now) as Clock)).await {
             Ok(session) => session,
             Err(message) => {
                 tracing::error!("{message}");
@@ -127,7 +140,7 @@ fn json_value(column_type: ColumnType, value: Option<String>) -> Json {
 
 fn print_csv(rows: impl Iterator<Item = Row>) {
     let mut csv = csv::Writer::from_writer(std::io::stdout().lock());
-    // a reader that has gone away is no failure of ours
+    // a reader that has closed the pipe is not a failure
     let _ = csv.write_record(COLUMNS.iter().map(|column| column.name));
     for row in rows {
         let _ = csv.write_record(row.into_iter().map(Option::unwrap_or_default));

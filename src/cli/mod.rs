@@ -1,6 +1,5 @@
-//! What a person types and sees: one file a command. No business logic.
+//! What a person types and sees: one file per command, and no business logic.
 
-mod backfill;
 mod check;
 mod fetch;
 mod logging;
@@ -9,20 +8,23 @@ mod options;
 mod output;
 mod progress;
 mod rebuild;
+mod run;
 mod schema;
 mod scope;
 mod session;
 mod simulate;
 mod status;
-mod sync;
 mod verify;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::command::Command;
 use crate::exit::ExitCode;
+use crate::settings::groups::ApiLayer;
 
 use options::GlobalArgs;
 
@@ -31,7 +33,7 @@ use options::GlobalArgs;
 #[command(version, about, max_term_width = 110, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CommandArgs,
     #[command(flatten)]
     global: GlobalArgs,
 }
@@ -40,24 +42,24 @@ const AFTER_HELP: &str = "\
 Try it without credentials:
   cookiepay-etl backfill --env simulator --from 2024-01-01 --to 2024-01-31 --dest ./lake
 
-Exit codes: 0 success, 2 usage or settings, 3 partial, 4 credentials refused, 5 answers refused,
+Exit codes: 0 success, 2 usage or settings, 3 partial, 4 credentials refused, 5 responses refused,
 6 API failed, 7 lake failed, 130 and 143 interrupted, 1 internal error.";
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CommandArgs {
     /// Fetch a range of pay dates into the lake
-    Backfill(backfill::BackfillArgs),
+    Backfill(fetch::BackfillArgs),
     /// Bring the lake up to today: the daily job
-    Sync(sync::SyncArgs),
-    /// Check settings, token, one settlement call and the lake, a line each
+    Sync(fetch::SyncArgs),
+    /// Check settings, token, one settlement call and the lake
     Check(check::CheckArgs),
-    /// Print one pay date's rows, without a lake
+    /// Print the rows of one pay date, without a lake
     Lookup(lookup::LookupArgs),
-    /// Show what is in the lake, day by day
+    /// Show what the lake holds, day by day
     Status(status::StatusArgs),
-    /// Read every file back and hold it against its record
+    /// Read every file back and check it against its day record
     Verify(verify::VerifyArgs),
-    /// Make days again from the answers kept by --keep-raw, without asking the API
+    /// Rebuild days from the responses saved by --keep-raw, without calling the API
     Rebuild(rebuild::RebuildArgs),
     /// Print the table's schema, for people or for an engine
     Schema(schema::SchemaArgs),
@@ -65,24 +67,24 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Print shell completions
     Completions {
-        /// For which shell
+        /// The shell
         shell: Shell,
     },
-    /// Write manual pages, one a command
+    /// Write manual pages, one per command
     Man {
         /// The folder to write them to, such as /usr/local/share/man/man1
         folder: PathBuf,
     },
 }
 
-impl Command {
-    /// The flags of a command that asks the API.
-    fn api(&mut self) -> Option<&mut options::ApiArgs> {
+impl CommandArgs {
+    /// The API of a command that calls it.
+    fn api(&mut self) -> Option<&mut ApiLayer> {
         match self {
             Self::Backfill(args) => Some(args.api()),
             Self::Sync(args) => Some(args.api()),
-            Self::Check(args) => Some(&mut args.api),
-            Self::Lookup(args) => Some(&mut args.api),
+            Self::Check(args) => Some(args.api()),
+            Self::Lookup(args) => Some(args.api()),
             Self::Status(_)
             | Self::Verify(_)
             | Self::Rebuild(_)
@@ -92,21 +94,44 @@ impl Command {
             | Self::Man { .. } => None,
         }
     }
+
+    async fn run(self, global: &GlobalArgs) -> ExitCode {
+        match self {
+            Self::Backfill(args) => args.run(global).await,
+            Self::Sync(args) => args.run(global).await,
+            Self::Check(args) => args.run(global).await,
+            Self::Lookup(args) => args.run(global).await,
+            Self::Status(args) => args.run(global).await,
+            Self::Verify(args) => args.run(global).await,
+            Self::Rebuild(args) => args.run(global).await,
+            Self::Schema(args) => args.run(),
+            Self::Simulate(args) => args.run().await,
+            Self::Completions { shell } => {
+                clap_complete::generate(shell, &mut Cli::command(), "cookiepay-etl", &mut std::io::stdout());
+                ExitCode::Success
+            }
+            Self::Man { folder } => man(&folder),
+        }
+    }
 }
 
-/// Parses the command line, runs its command and gives the exit code.
+/// Parses the command line, runs its command and returns the exit code.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
-    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
-    let (mut cli, matches) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => return output::usage(&error),
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let matches = match Cli::command().try_get_matches_from(&arguments) {
+        Ok(matches) => matches,
+        Err(error) => return output::usage(&error, meant_command(&arguments)).into(),
     };
-    if let (Some((_, given)), Some(api)) = (matches.subcommand(), cli.command.api()) {
-        api.settle_root(given);
+    let mut cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error, meant_command(&arguments)).into(),
+    };
+    if let (Some((_, flags)), Some(api)) = (matches.subcommand(), cli.command.api()) {
+        api.prefer_simulator_flag(flags);
     }
     logging::start(&cli.global);
-    leave_no_core();
+    disable_core_dumps();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -114,31 +139,21 @@ pub fn main() -> std::process::ExitCode {
             return ExitCode::Internal.into();
         }
     };
-    let code = runtime.block_on(async {
-        match cli.command {
-            Command::Backfill(args) => args.run(&cli.global).await,
-            Command::Sync(args) => args.run(&cli.global).await,
-            Command::Check(args) => args.run(&cli.global).await,
-            Command::Lookup(args) => args.run(&cli.global).await,
-            Command::Status(args) => args.run(&cli.global).await,
-            Command::Verify(args) => args.run(&cli.global).await,
-            Command::Rebuild(args) => args.run(&cli.global).await,
-            Command::Schema(args) => args.run(),
-            Command::Simulate(args) => args.run().await,
-            Command::Completions { shell } => {
-                clap_complete::generate(shell, &mut Cli::command(), "cookiepay-etl", &mut std::io::stdout());
-                ExitCode::Success
-            }
-            Command::Man { folder } => man(&folder),
-        }
-    });
+    let code = runtime.block_on(cli.command.run(&cli.global));
     // a thread may still read a body that a signal cut off; it holds nothing that matters
     runtime.shutdown_background();
     code.into()
 }
 
+/// The command of a command line that cannot be parsed.
+fn meant_command(arguments: &[OsString]) -> Option<Command> {
+    let matches = Cli::command().ignore_errors(true).try_get_matches_from(arguments).ok()?;
+    let name = matches.subcommand_name()?;
+    Command::ALL.into_iter().find(|command| command.name() == name)
+}
+
 /// Keeps a crash from writing the key to disk with the rest of the memory.
-fn leave_no_core() {
+fn disable_core_dumps() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Core).maximum;
     if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum }) {

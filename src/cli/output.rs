@@ -18,23 +18,25 @@ use crate::engine::result::{RunResult, Status, Stop, StopReason};
 use crate::exit::ExitCode;
 use crate::files;
 use crate::plan::Action;
+use crate::settings::OutputSettings;
+use crate::settings::groups::OutputFormat;
 use crate::settlement::columns::amounts;
 use crate::settlement::values::format_decimal;
-use crate::telemetry::Reporting;
+use crate::telemetry::Telemetry;
 
-use super::options::{OutputArgs, OutputFormat};
+use super::options::output_format;
 
-/// Prints a line on stdout. A reader that has gone away is no failure of ours.
+/// Prints a line on stdout. A reader that has closed the pipe is not a failure.
 pub(super) fn line(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Prints a value on stdout as JSON, in a line; piece by piece, for what lists days can be long.
+/// Prints a value on stdout as JSON, on one line; piece by piece, because lists of days can be long.
 pub(super) fn json_line(value: &impl Serialize) {
     let _ = write_json(value, &mut BufWriter::new(std::io::stdout().lock()));
 }
 
-/// What an iterator gives, as a JSON list that is never in memory as a whole.
+/// The items of an iterator as a JSON list that is never in memory as a whole.
 pub(super) struct Each<F>(pub(super) F);
 
 impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for Each<F> {
@@ -49,42 +51,19 @@ fn write_json(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-/// What became of a command that walks days.
-pub(super) enum Outcome {
-    /// It ran, or could not begin.
-    Ended(Box<RunResult>),
-    /// Its plan was printed, and this is its exit code.
-    Planned(ExitCode),
-}
-
-impl Outcome {
-    /// Tells it, and gives the exit code.
-    pub(super) async fn told(self, output: &OutputArgs, reporting: Reporting) -> ExitCode {
-        match self {
-            Self::Ended(ended) => result(*ended, output, reporting).await,
-            Self::Planned(exit_code) => exit_code,
-        }
-    }
-
-    pub(super) fn not_begun(command: Command, range: Option<DateRange>, dest: Option<&str>, stop: Stop) -> Self {
-        Self::Ended(Box::new(RunResult::not_begun(command, range, dest, stop)))
-    }
-}
-
-/// Writes the result to the file asked for, tells it to whom it may concern, prints it, and gives the
-/// exit code.
-async fn result(mut result: RunResult, output: &OutputArgs, reporting: Reporting) -> ExitCode {
+/// Writes the result to its file, reports and prints it, and returns the exit code.
+pub(super) async fn result(mut result: RunResult, output: &OutputSettings, telemetry: Telemetry) -> ExitCode {
     if let Some(error) = &result.error {
         tracing::error!("{error}");
     }
     if !save(output, &result) && result.exit_code == ExitCode::Success {
-        // a scheduler that waits for the file must not be told that all is well
+        // a scheduler that waits for the file must not see a success
         result.exit_code = ExitCode::Internal;
         result.status = Status::Failed;
-        result.error = Some("the result could not be written to --result-file; the lake is as the rest of it says".into());
+        result.error = Some("the result could not be written to --result-file; the lake is as the rest of the result states".into());
     }
-    reporting.ended(&result).await;
-    match output.format() {
+    telemetry.run_ended(&result).await;
+    match output_format(output.format) {
         OutputFormat::Json => json_line(&result),
         OutputFormat::Text => text(&result),
     }
@@ -113,8 +92,8 @@ fn word(action: Action) -> &'static str {
     }
 }
 
-/// Prints what would be done for each merchant's days, and gives the exit code.
-pub(super) fn plan((command, dest): (Command, &str), plans: &[impl MerchantPlan], output: &OutputArgs) -> ExitCode {
+/// Prints what would be done for each merchant's days, and returns the exit code.
+pub(super) fn plan(command: Command, dest: &str, plans: &[impl MerchantPlan], output: &OutputSettings) -> ExitCode {
     let (mut planned, mut skipped, mut ends) = (0u64, 0u64, None::<DateRange>);
     for day in plans.iter().flat_map(MerchantPlan::days) {
         planned += 1;
@@ -136,7 +115,7 @@ pub(super) fn plan((command, dest): (Command, &str), plans: &[impl MerchantPlan]
     });
     let result = PlanReport { command, dry_run: true, status: Status::Success, exit_code: ExitCode::Success, from, to, dest, dates, days };
     let saved = save(output, &result);
-    match output.format() {
+    match output_format(output.format) {
         OutputFormat::Json => json_line(&result),
         OutputFormat::Text => {
             for plan in plans {
@@ -145,15 +124,15 @@ pub(super) fn plan((command, dest): (Command, &str), plans: &[impl MerchantPlan]
                     line(format_args!("{whose}{} {:7} {}", day.pay_date, word(day.action), day.reason));
                 }
             }
-            let doing = if command == Command::Rebuild { "made again" } else { "asked for" };
+            let doing = if command == Command::Rebuild { "rebuilt" } else { "fetched" };
             line(format_args!("{done} of {planned} days would be {doing}"));
         }
     }
     if saved { ExitCode::Success } else { ExitCode::Internal }
 }
 
-/// Writes a result to the file asked for; whether it could.
-fn save(output: &OutputArgs, result: &impl Serialize) -> bool {
+/// Writes a result to its file; returns whether that succeeded.
+pub(super) fn save(output: &OutputSettings, result: &impl Serialize) -> bool {
     output.result_file.as_deref().is_none_or(|path| save_to(path, result))
 }
 
@@ -165,27 +144,26 @@ fn save_to(path: &Path, result: &impl Serialize) -> bool {
     saved.is_ok()
 }
 
-/// Reports a command line that cannot be read; where a run was meant, with its result as well.
-pub(super) fn usage(error: &clap::Error) -> std::process::ExitCode {
+/// Reports a command line that cannot be parsed; if a run was meant, with its result as well.
+pub(super) fn usage(error: &clap::Error, command: Option<Command>) -> ExitCode {
     // to stderr, or for --help and --version to stdout
     let _ = error.print();
-    let code = u8::try_from(error.exit_code()).unwrap_or(2);
-    let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    let run = [Command::Backfill, Command::Sync, Command::Rebuild]
-        .into_iter()
-        .find(|command| arguments.iter().any(|argument| argument == command.name()));
-    if let Some(command) = run.filter(|_| code == 2) {
-        let told = error.to_string();
+    if error.exit_code() == 0 {
+        return ExitCode::Success;
+    }
+    if let Some(command) = command.filter(|command| command.is_run()) {
+        let message = error.to_string();
         // the first paragraph; what clap lists is on lines of its own
-        let first = told.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        let first = message.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
         let message = first.split_whitespace().collect::<Vec<_>>().join(" ");
         let result = RunResult::not_begun(command, None, None, Stop { reason: StopReason::Settings, message });
+        let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
         if let Some(path) = result_file(&arguments) {
             save_to(&path, &result);
         }
         json_line(&result);
     }
-    std::process::ExitCode::from(code)
+    ExitCode::Usage
 }
 
 /// `--result-file` of a command line that does not parse.
@@ -196,7 +174,7 @@ fn result_file(arguments: &[String]) -> Option<PathBuf> {
     })
 }
 
-/// The closing table.
+/// The result as a table.
 fn text(result: &RunResult) {
     let dates = &result.tally.dates;
     let mut table = Table::new();
@@ -206,7 +184,7 @@ fn text(result: &RunResult) {
     };
     row("published", format!("{} days", dates.published));
     row("unchanged", format!("{} days", dates.unchanged));
-    row("skipped", format!("{} days (closed, or not asked for)", dates.skipped));
+    row("skipped", format!("{} days (closed, or not requested)", dates.skipped));
     row("failed", format!("{} days", dates.failed));
     row("not attempted", format!("{} days", dates.not_attempted));
     row("rows", format!("{} (in {} days; {} days were empty)", result.tally.rows, dates.published + dates.unchanged, dates.empty));
@@ -228,7 +206,7 @@ fn text(result: &RunResult) {
     for failure in &result.failures {
         line(format_args!("failed {}: {}", failure.pay_date, failure.message));
     }
-    let status = format!("{:?}", result.status).to_lowercase();
+    let status = result.status.name();
     line(format_args!(
         "{status} (exit {}) in {}, run {}",
         result.exit_code,

@@ -10,7 +10,7 @@ use crate::engine::outcome::{DayFailed, DayOutcome, Observer};
 
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
-/// Runs `write` while the bar, if one is shown, is out of the way.
+/// Runs `write` while the progress bar, if there is one, is hidden.
 pub(super) fn suspended(write: impl FnOnce()) {
     match BAR.get() {
         Some(bar) => bar.suspend(write),
@@ -26,13 +26,13 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Shows a bar where stderr is a terminal, unless `quiet`.
+    /// Shows a bar if stderr is a terminal, unless `quiet`.
     pub(super) fn new(quiet: bool) -> Self {
         let shown = !quiet && std::io::stderr().is_terminal();
         Self { shown, rows: AtomicU64::new(0), failed: AtomicU64::new(0) }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn finish() {
         if let Some(bar) = BAR.get() {
             bar.finish_and_clear();

@@ -9,7 +9,7 @@ use crate::settlement::ddl::{Dialect, schema};
 
 #[derive(Debug, Args)]
 pub(super) struct SchemaArgs {
-    /// In whose words
+    /// Output format or engine
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Dialect,
     /// The lake's root as the engine will see it, for the DDL
@@ -20,11 +20,11 @@ pub(super) struct SchemaArgs {
 impl SchemaArgs {
     pub(super) fn run(&self) -> ExitCode {
         let mut dest = self.dest.clone();
-        // Spark takes a relative path from its warehouse, not from where this was typed
+        // Spark resolves a relative path against its warehouse, not against the working folder
         if self.format == Dialect::Spark && !dest.contains("://") {
             dest = std::path::absolute(&dest).map_or(dest, |path| path.to_string_lossy().into_owned());
         }
-        // a reader that has gone away is no failure of ours
+        // a reader that has closed the pipe is not a failure
         let _ = write!(std::io::stdout(), "{}", schema(self.format, &dest));
         ExitCode::Success
     }

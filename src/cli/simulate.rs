@@ -12,7 +12,7 @@ use super::session::signals;
 
 #[derive(Debug, Args)]
 pub(super) struct SimulateArgs {
-    /// Port to listen on; 0 takes a free one
+    /// Port to listen on, 0 for a free one
     #[arg(long, value_name = "N", default_value_t = 8080)]
     port: u16,
     /// Loopback address to listen on
@@ -25,7 +25,7 @@ pub(super) struct SimulateArgs {
 fn loopback(text: &str) -> Result<IpAddr, String> {
     match text.parse::<IpAddr>() {
         Ok(address) if address.is_loopback() => Ok(address),
-        Ok(_) => Err("the simulator serves loopback alone".into()),
+        Ok(_) => Err("the simulator listens only on loopback".into()),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -1,4 +1,4 @@
-//! `status`: what is in the lake, as a calendar or as JSON.
+//! `status`: what the lake holds, as a calendar or as JSON.
 
 use chrono::{Datelike as _, NaiveDate, Utc};
 use clap::Args;
@@ -7,36 +7,42 @@ use serde::Serialize;
 use crate::calendar::seoul_date;
 use crate::command::Command;
 use crate::exit::ExitCode;
-use crate::plan::SettleWindow;
 use crate::settlement::totals::parse_sum;
 use crate::settlement::values::format_decimal;
 use crate::status::{Counts, DayState, MerchantStatus, Status, StatusDay, status};
 
-use super::options::{GlobalArgs, LakeArgs, OutputFormat, output_format};
+use crate::settings::groups::{OutputFormat, SettleLayer};
+use crate::settings::{RawSettings, settle_window};
+
+use super::options::{GlobalArgs, output_format};
 use super::output::{self, Each};
-use super::scope::{ScopeArgs, read_lake};
+use super::scope::ScopeArgs;
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
-    lake: LakeArgs,
-    #[command(flatten)]
-    scope: ScopeArgs,
-    /// Days still open this long after their pay date are overdue
-    #[arg(long, value_name = "DAYS", default_value_t = 60)]
-    settle_window: u32,
-    /// Exit with 3 where a day of the range is missing
+    settle: SettleLayer,
+    /// Exit with code 3 if a day of the range is missing
     #[arg(long)]
     require_complete: bool,
-    /// Form of the status on stdout [default: text on a terminal, else json]
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Format of the status on stdout [default: text on a terminal, else json]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     output: Option<OutputFormat>,
 }
 
 impl StatusArgs {
     pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
-        let window = SettleWindow { today: seoul_date(Utc::now()), days: self.settle_window };
-        let status = match read_lake(&self.lake, &self.scope, global, async |lake, scope| status(lake, scope, &window).await).await {
+        let flags = RawSettings { settle: self.settle.clone(), ..RawSettings::default() };
+        let read = match self.scope.settings(flags, global) {
+            Ok(raw) => {
+                let window = settle_window(&raw, seoul_date(Utc::now()));
+                self.scope.read(&raw, async |lake, scope| status(lake, scope, &window).await).await
+            }
+            Err(code) => Err(code),
+        };
+        let status = match read {
             Ok(status) => status,
             Err(code) => return code,
         };
@@ -47,7 +53,7 @@ impl StatusArgs {
             }
             OutputFormat::Text => print(&status),
         }
-        // neither a lake of no days at all is complete, nor one that has none of a merchant
+        // a lake without days is not complete, nor is one without days of a merchant that was named
         let complete = status.counts.missing == 0 && status.absent.is_empty() && !status.merchants.is_empty();
         if self.require_complete && !complete { ExitCode::Partial } else { ExitCode::Success }
     }

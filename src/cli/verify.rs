@@ -1,4 +1,4 @@
-//! `verify`: is what is in the lake as it was written, and is it all there?
+//! `verify`: checks that the lake's files are as they were written, and that none is missing.
 
 use clap::Args;
 use serde::Serialize;
@@ -7,24 +7,29 @@ use crate::command::Command;
 use crate::exit::ExitCode;
 use crate::verify::{Difference, verify};
 
-use super::options::{GlobalArgs, LakeArgs, OutputFormat, output_format};
+use crate::settings::RawSettings;
+use crate::settings::groups::OutputFormat;
+
+use super::options::{GlobalArgs, output_format};
 use super::output::{self, Each};
-use super::scope::{ScopeArgs, read_lake};
+use super::scope::ScopeArgs;
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
-    lake: LakeArgs,
-    #[command(flatten)]
     scope: ScopeArgs,
-    /// Form of the findings on stdout [default: text on a terminal, else json]
+    /// Format of the differences on stdout [default: text on a terminal, else json]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     output: Option<OutputFormat>,
 }
 
 impl VerifyArgs {
     pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
-        let verified = match read_lake(&self.lake, &self.scope, global, verify).await {
+        let verified = match self.scope.settings(RawSettings::default(), global) {
+            Ok(raw) => self.scope.read(&raw, verify).await,
+            Err(code) => Err(code),
+        };
+        let verified = match verified {
             Ok(verified) => verified,
             Err(code) => return code,
         };

@@ -1,5 +1,5 @@
-//! Whose days a command is about: the one merchant that flags and variables name, or those of the
-//! settings file, and where their keys come from.
+//! The merchants that a command is about: the one that flags and variables name, or those of the settings file; and where their
+//! keys come from.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -7,43 +7,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 
 use crate::cookiepay::client::Credentials;
 use crate::lake::merchant::{MerchantName, Merchants};
 use crate::simulator;
 
-use super::{RawSettings, SettingsError, names, setting};
+use super::env::{self, set};
+use super::error::{SettingsError, setting};
+use super::groups::MerchantTable;
+use super::raw::RawSettings;
 
-/// A `[[merchant]]` table of the settings file.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MerchantTable {
-    /// What people call the merchant: for `--merchant`.
-    pub name: String,
-    /// Its API id.
-    pub api_id: String,
-    /// A file that holds its key.
-    pub api_key_file: Option<PathBuf>,
-    /// The environment variable that holds its key.
-    pub api_key_env: Option<String>,
-    /// Requests a second of its own; else it shares the run's.
-    pub rate_limit: Option<u32>,
-}
-
-/// A merchant whose days are asked for.
+/// A merchant for which the API is called.
 pub struct Merchant {
-    /// Who asks.
+    /// Its id and key.
     pub credentials: Credentials,
-    /// The id as files are named after it.
+    /// Its id in file names.
     pub name: MerchantName,
-    /// Requests a second of its own; else it shares the run's.
+    /// Requests per second of its own; otherwise it shares the run's.
     pub rate_limit: Option<u32>,
 }
 
-/// The tables a command is about, in the file's order: all of them, or those named by `--merchant`.
+/// The tables that a command is about, in the file's order: all of them, or those named by `--merchant`.
 fn chosen(raw: &RawSettings) -> Result<Vec<&MerchantTable>, SettingsError> {
-    let tables = &raw.merchant;
+    let tables = &raw.file.merchant;
     let listed = || tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>().join(", ");
     if let Some(unknown) = raw.only.iter().find(|name| !tables.iter().any(|table| table.name == **name)) {
         return match tables.as_slice() {
@@ -51,74 +37,74 @@ fn chosen(raw: &RawSettings) -> Result<Vec<&MerchantTable>, SettingsError> {
             _ => setting(format!("--merchant {unknown}: the settings file has {}", listed())),
         };
     }
-    if let (Some(api_id), false) = (&raw.api_id, tables.is_empty()) {
+    if let (Some(api_id), false) = (&raw.api.api_id, tables.is_empty()) {
         return setting(format!(
-            "the API id {api_id} is set ({} or --api-id), and the settings file has [[merchant]] tables: choose among those with --merchant",
-            names::API_ID
+            "the API id {api_id} is set ({} or --api-id), and the settings file has [[merchant]] tables: choose among them with --merchant",
+            env::API_ID
         ));
     }
-    if raw.api_key_file.is_some() && !tables.is_empty() {
-        return setting("api_key_file stands outside the settings file's [[merchant]] tables: move it into the one it belongs to");
+    if raw.file.api_key_file.is_some() && !tables.is_empty() {
+        return setting("api_key_file is outside the [[merchant]] tables of the settings file: move it into the table it belongs to");
     }
     let (mut seen_names, mut seen_ids) = (BTreeSet::new(), BTreeSet::new());
     for MerchantTable { name, api_id, .. } in tables {
         if name.trim().is_empty() || !seen_names.insert(name) {
-            return setting(format!("[[merchant]] name {name:?}: each merchant needs a name of its own"));
+            return setting(format!("[[merchant]] name {name:?}: each merchant needs a unique name"));
         }
         if !seen_ids.insert(api_id) {
-            return setting(format!("[[merchant]] {name}: the API id {api_id} is another merchant's as well"));
+            return setting(format!("[[merchant]] {name}: another merchant has the same API id {api_id}"));
         }
     }
     Ok(tables.iter().filter(|table| raw.only.is_empty() || raw.only.contains(&table.name)).collect())
 }
 
-/// Whose days a command looks at that asks the API nothing: none named means all that are in the lake.
+/// The merchants of a command that does not call the API; every merchant of the lake if none is named.
 ///
 /// # Errors
-/// Names that are not in the settings file, or cannot name files.
-pub fn merchants_of(raw: &RawSettings) -> Result<Merchants, SettingsError> {
+/// Names that are not in the settings file, or ids that cannot be used in file names.
+pub(super) fn named(raw: &RawSettings) -> Result<Merchants, SettingsError> {
     let tables = chosen(raw)?;
-    let ids = tables.iter().map(|table| &table.api_id).chain(&raw.api_id);
+    let ids = tables.iter().map(|table| &table.api_id).chain(&raw.api.api_id);
     Ok(Merchants::only(ids.map(|id| MerchantName::new(id)).collect::<Result<_, _>>()?))
 }
 
-/// The merchants whose days are asked for, at least one, with their keys.
+/// The merchants for which the API is called, at least one, with their keys.
 ///
 /// # Errors
-/// The first id or key that is missing or cannot be used.
-pub(super) fn merchants(raw: &RawSettings) -> Result<Vec<Merchant>, SettingsError> {
+/// The first id or key that is absent or cannot be used.
+pub(super) fn with_keys(raw: &RawSettings) -> Result<Vec<Merchant>, SettingsError> {
     let tables = chosen(raw)?;
     if tables.is_empty() {
-        return Ok(vec![Merchant::new(credentials(raw.api_id.clone(), own_key(raw)?)?, None)?]);
+        return Ok(vec![Merchant::new(credentials(raw.api.api_id.clone(), own_key(raw)?)?, None)?]);
     }
-    let asked = tables.into_iter().map(|table| match table_key(table)? {
+    let merchants = tables.into_iter().map(|table| match table_key(table)? {
         Some(key) => Merchant::new(Credentials { api_id: table.api_id.clone(), key }, table.rate_limit),
         None => setting(format!("no key for [[merchant]] {}: set its api_key_file or api_key_env", table.name)),
     });
-    asked.collect()
+    merchants.collect()
 }
 
-/// The same for the embedded API, which takes whoever asks: the merchants that are set, with their keys
-/// where they have any, or else the simulated one.
+/// The same for the embedded API, which accepts any merchant: the merchants that are set, with their keys if they have any, otherwise
+/// the simulated one.
 pub(super) fn embedded(
     raw: &RawSettings,
     simulated: &simulator::SimulatorArgs,
 ) -> Result<(simulator::Options, Vec<Merchant>), SettingsError> {
     let mut options = simulator::Options::try_from(simulated)?;
-    let mut given = Vec::new();
+    let mut named = Vec::new();
     for table in chosen(raw)? {
-        given.push((table.api_id.clone(), table_key(table)?, table.rate_limit));
+        named.push((table.api_id.clone(), table_key(table)?, table.rate_limit));
     }
-    if let Some(api_id) = raw.api_id.clone() {
-        given.push((api_id, own_key(raw)?, None));
+    if let Some(api_id) = raw.api.api_id.clone() {
+        named.push((api_id, own_key(raw)?, None));
     }
-    if given.is_empty() {
+    if named.is_empty() {
         let (api_id, key) = options.credentials();
         let credentials = Credentials { api_id: api_id.to_owned(), key: key.to_owned().into() };
         return Ok((options, vec![Merchant::new(credentials, None)?]));
     }
     let mut merchants = Vec::new();
-    for (api_id, key, rate_limit) in given {
+    for (api_id, key, rate_limit) in named {
         let key = key.unwrap_or_else(|| "simulator-key".to_owned().into());
         options = options.with_merchant(&api_id, key.expose_secret());
         merchants.push(Merchant::new(Credentials { api_id, key }, rate_limit)?);
@@ -133,7 +119,7 @@ impl Merchant {
 }
 
 fn credentials(api_id: Option<String>, key: Option<SecretString>) -> Result<Credentials, SettingsError> {
-    use names::{API_ID, API_KEY, API_KEY_FILE};
+    use env::{API_ID, API_KEY, API_KEY_FILE};
     let hint = "or try --env simulator, which needs no credentials";
     match (api_id, key) {
         (Some(api_id), Some(key)) => Ok(Credentials { api_id, key }),
@@ -143,12 +129,12 @@ fn credentials(api_id: Option<String>, key: Option<SecretString>) -> Result<Cred
     }
 }
 
-/// The one merchant's key, from the environment or from a file. Never from a flag: argv is public.
+/// The key of the only merchant, from the environment or from a file; never from a flag, because argv is public.
 fn own_key(raw: &RawSettings) -> Result<Option<SecretString>, SettingsError> {
-    if let Some(key) = set(names::API_KEY) {
-        return key_in_variable(names::API_KEY, key).map(Some);
+    if let Some(key) = set(env::API_KEY) {
+        return key_in_variable(env::API_KEY, key).map(Some);
     }
-    let file = set(names::API_KEY_FILE).map(PathBuf::from).or_else(|| raw.api_key_file.clone());
+    let file = set(env::API_KEY_FILE).map(PathBuf::from).or_else(|| raw.file.api_key_file.clone());
     file.as_deref().map(key_in_file).transpose()
 }
 
@@ -162,11 +148,6 @@ fn table_key(table: &MerchantTable) -> Result<Option<SecretString>, SettingsErro
             None => setting(format!("[[merchant]] {}: the variable {variable} is not set", table.name)),
         },
     }
-}
-
-/// A variable's value; one that is set to nothing says nothing.
-fn set(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 fn key_in_variable(name: &str, key: OsString) -> Result<SecretString, SettingsError> {
@@ -188,12 +169,12 @@ fn key_in_file(path: &Path) -> Result<SecretString, SettingsError> {
     }
 }
 
-/// A key is for the user whose runs need it.
+/// Only the user whose runs need a key should be able to read it.
 fn warn_of_readers(path: &Path, metadata: &fs::Metadata) {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = metadata.permissions().mode() & 0o777;
     if metadata.is_file() && mode & 0o077 != 0 {
         let mode = format!("{mode:04o}");
-        tracing::warn!(path = %path.display(), mode, "other users can get at the key file: let its owner alone read it (chmod 600)");
+        tracing::warn!(path = %path.display(), mode, "other users can read the key file: allow only its owner to read it (chmod 600)");
     }
 }

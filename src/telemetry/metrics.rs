@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chrono::Utc;
 use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
@@ -10,19 +10,8 @@ use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
 use crate::engine::result::{Dates, RunResult};
 use crate::exit::ExitCode;
 use crate::files;
-use crate::settings::{SettingsError, is_writable_file};
 
 const LAST_SUCCESS: &str = "cookiepay_etl_last_success_timestamp_seconds";
-
-/// Refuses a file that could not be written, before the run rather than after it.
-pub(super) fn usable(path: &Path) -> Result<PathBuf, SettingsError> {
-    is_writable_file("--metrics-file", path)?;
-    // the collector reads *.prom and passes over everything else
-    if path.extension().is_none_or(|extension| extension != "prom") {
-        return Err(SettingsError::Setting(format!("--metrics-file {}: its name must end in .prom", path.display())));
-    }
-    Ok(path.to_owned())
-}
 
 /// Replaces the file, so that a reader sees the last run's metrics or this one's.
 pub(super) fn write(path: &Path, result: &RunResult) -> io::Result<()> {
@@ -32,7 +21,7 @@ pub(super) fn write(path: &Path, result: &RunResult) -> io::Result<()> {
     files::replace(path, |file| file.write_all(text.as_bytes()))
 }
 
-/// When the command last succeeded, as the file of an earlier run has it.
+/// When the command last succeeded, according to the file of an earlier run.
 fn last_success(path: &Path, command: &str) -> Option<f64> {
     let earlier = fs::read_to_string(path).ok()?;
     let series = format!("{LAST_SUCCESS}{{command=\"{command}\"}} ");
@@ -60,7 +49,7 @@ fn text(result: &RunResult, now: f64, success: Option<f64>) -> prometheus::Resul
     whole("last_run_requests", "Requests sent to the API, those for tokens included.", result.requests.requests as f64)?;
     whole("last_run_retries", "Requests that repeated a failed one.", result.requests.retries as f64)?;
     whole("last_run_token_requests", "Requests for tokens.", result.requests.token_requests as f64)?;
-    whole("last_run_restated_days", "Days whose stored content was replaced by another.", result.restated.len() as f64)?;
+    whole("last_run_restated_days", "Days whose stored content was replaced by a different one.", result.restated.len() as f64)?;
 
     let days = gauge("cookiepay_etl_last_run_days", "Days of the last run by what became of them.", &["command", "merchant_id", "state"])?;
     let of_merchant = |name: &str, help: &str| gauge(&format!("cookiepay_etl_{name}"), help, &["command", "merchant_id"]);

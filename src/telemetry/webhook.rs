@@ -1,53 +1,17 @@
-//! The webhook: one JSON message where a run failed or restated days, readable as it is by Slack's
-//! incoming webhooks, which show its `text`.
+//! The webhook: one JSON message if a run failed or restated days. Slack's incoming webhooks show its `text`.
 
 use std::fmt::Write as _;
 
-use reqwest::Url;
 use serde_json::{Value as Json, json};
 
-use crate::cookiepay::http::is_loopback;
 use crate::engine::result::RunResult;
 use crate::exit::ExitCode;
 use crate::lake::publish::Restated;
-use crate::settings::SettingsError;
 
-use super::receiver;
+/// Failures and restatements that a message lists; the result has all of them.
+const LISTED: usize = 10;
 
-/// Failures and restatements that a message tells of; the result has all.
-const TOLD: usize = 10;
-
-/// Who is told of failures and restatements.
-pub struct Webhook {
-    url: Url,
-}
-
-/// The URL of a webhook is its secret.
-impl std::fmt::Debug for Webhook {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Webhook").finish_non_exhaustive()
-    }
-}
-
-impl Webhook {
-    /// Reads `--notify-url`.
-    ///
-    /// # Errors
-    /// No URL, or one that would be sent unencrypted.
-    pub(super) fn new(text: &str) -> Result<Self, SettingsError> {
-        let url = receiver("--notify-url", text)?;
-        if url.scheme() == "http" && !is_loopback(&url) {
-            return Err(SettingsError::Setting("--notify-url must use https (plain http is for loopback alone)".into()));
-        }
-        Ok(Self { url })
-    }
-
-    pub(super) fn url(&self) -> &Url {
-        &self.url
-    }
-}
-
-/// What is sent of a run; nothing where all went well and nothing was restated.
+/// The message about a run; `None` if it succeeded and nothing was restated.
 pub(super) fn message(result: &RunResult) -> Option<Json> {
     if result.exit_code == ExitCode::Success && result.restated.is_empty() {
         return None;
@@ -63,8 +27,8 @@ pub(super) fn message(result: &RunResult) -> Option<Json> {
         "dest": result.dest,
         "dates": result.tally.dates,
         "error": result.error,
-        "failures": result.failures.iter().take(TOLD).collect::<Vec<_>>(),
-        "restated": result.restated.iter().take(TOLD).collect::<Vec<_>>(),
+        "failures": result.failures.iter().take(LISTED).collect::<Vec<_>>(),
+        "restated": result.restated.iter().take(LISTED).collect::<Vec<_>>(),
     }))
 }
 
@@ -78,10 +42,10 @@ fn text(result: &RunResult) -> String {
     if let Some(error) = &result.error {
         let _ = write!(text, "\n{error}");
     }
-    for failure in result.failures.iter().take(TOLD) {
+    for failure in result.failures.iter().take(LISTED) {
         let _ = write!(text, "\nfailed {} of {}: {}", failure.pay_date, failure.merchant_id, failure.message);
     }
-    for Restated { merchant_id, pay_date, rows_before, rows_after, added, removed, changed, delta } in result.restated.iter().take(TOLD) {
+    for Restated { merchant_id, pay_date, rows_before, rows_after, added, removed, changed, delta } in result.restated.iter().take(LISTED) {
         let _ = write!(
             text,
             "\nrestated {pay_date} of {merchant_id}: {rows_before} rows, now {rows_after} ({added} added, {removed} removed, {changed} changed)"
@@ -90,10 +54,10 @@ fn text(result: &RunResult) -> String {
             let _ = write!(text, ", {column} {}", change.as_str().unwrap_or_default());
         }
     }
-    let more = result.failures.len().saturating_sub(TOLD) + result.restated.len().saturating_sub(TOLD);
+    let more = result.failures.len().saturating_sub(LISTED) + result.restated.len().saturating_sub(LISTED);
     if more > 0 {
         let _ = write!(text, "\nand {more} more");
     }
-    // what Slack's text takes as its own
+    // characters that Slack's text interprets
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
