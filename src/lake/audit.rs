@@ -40,7 +40,8 @@ impl Lake {
         let Some(Fetched { file, .. }) = self.fetch(location).await? else { return Ok(Audit::unusable("it is missing".into())) };
         let (of, at) = (key.clone(), location.clone());
         let audited = tokio::task::spawn_blocking(move || audit(&of, &at, file)).await;
-        let mut audit = audited.map_err(LakeError::panicked(location))?;
+        // a decoder that panics on one file does not keep the others from being checked
+        let mut audit = audited.unwrap_or_else(|panic| Audit::unusable(format!("it cannot be read: {panic}")));
         if let Some(Evidence { name, sha256 }) = audit.record.as_ref().and_then(|record| record.raw.as_ref()) {
             match self.sha256(&Path::parse(name).unwrap_or_default()).await? {
                 Some(hash) if hash == *sha256 => {}

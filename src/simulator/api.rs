@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::body::{Ending, ReplyBody};
 use super::counters::{Counters, Counts};
 use super::dates;
-use super::faults::{Asked, Fault, TokenFault};
+use super::faults::{Asked, InjectedFault, TokenFault};
 use super::lifecycle::Shown;
 use super::options::Options;
 use super::reply::{self, BAD_KEY, OTHER_ID, Refused, Reply, TOKEN_DOWN};
@@ -128,14 +128,14 @@ impl Api {
         }
         let ending = match fault {
             None => Ending::Whole,
-            Some(Fault::CutFraming) => Ending::CutFraming,
-            Some(Fault::CutJson) => Ending::CutJson,
-            Some(Fault::Stall) => Ending::Stall,
-            Some(Fault::Reset) => return Err(Reset),
-            Some(Fault::Status(refusal)) => return Ok(reply::refusal(refusal)),
-            Some(Fault::Html) => return Ok(reply::maintenance()),
-            Some(Fault::Code(code)) => return Ok(reply::settlement_failed(&code)),
-            Some(Fault::Expire) => {
+            Some(InjectedFault::CutFraming) => Ending::CutFraming,
+            Some(InjectedFault::CutJson) => Ending::CutJson,
+            Some(InjectedFault::Stall) => Ending::Stall,
+            Some(InjectedFault::Reset) => return Err(Reset),
+            Some(InjectedFault::Status(refusal)) => return Ok(reply::refusal(refusal)),
+            Some(InjectedFault::Html) => return Ok(reply::maintenance()),
+            Some(InjectedFault::Code(code)) => return Ok(reply::settlement_failed(&code)),
+            Some(InjectedFault::Expire) => {
                 self.tokens.forget(token);
                 return Ok(reply::unauthorized());
             }

@@ -16,7 +16,7 @@ use hyper::StatusCode;
 
 use super::dates;
 use super::draw::{hash, mix};
-use super::options::OptionsError;
+use super::error::OptionsError;
 
 const KINDS: &str = "accepted kinds are an HTTP status 400..599 (with +5s for Retry-After), cut, stall, reset, html, expire, \
                      code=XXXX, latency=D, token-STATUS and token-refused";
@@ -33,7 +33,7 @@ pub(super) struct Refusal {
 
 /// What happens instead of a settlement answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum InjectedFault {
     /// Another status.
     Status(Refusal),
     /// Half of the body, and the connection is closed in the middle of the framing.
@@ -62,16 +62,16 @@ pub(super) enum TokenFault {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+enum RuleKind {
     /// With cuts as `CutFraming`, which stands for both.
-    Settlement(Fault),
+    Settlement(InjectedFault),
     Latency(Duration),
     Token(TokenFault),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
-    kind: Kind,
+    kind: RuleKind,
     date: Option<NaiveDate>,
     /// Only the first so many requests.
     first: Option<u64>,
@@ -100,15 +100,15 @@ impl Faults {
     }
 
     /// What goes wrong with a settlement request.
-    pub(super) fn settlement(&self, asked: Asked<'_>) -> Option<Fault> {
+    pub(super) fn settlement(&self, asked: Asked<'_>) -> Option<InjectedFault> {
         let fault = self.0.iter().find_map(|rule| match &rule.kind {
-            Kind::Settlement(fault) if rule.matches(asked) => Some(fault.clone()),
+            RuleKind::Settlement(fault) if rule.matches(asked) => Some(fault.clone()),
             _ => None,
         })?;
-        if fault == Fault::CutFraming {
+        if fault == InjectedFault::CutFraming {
             // both sorts of cut on every date in turn, and not the same sort first on all dates
             let turn = hash(asked.seed, "cut sort", asked.merchant, asked.pay_date, 0).wrapping_add(asked.earlier);
-            return Some(if turn.is_multiple_of(2) { Fault::CutFraming } else { Fault::CutJson });
+            return Some(if turn.is_multiple_of(2) { InjectedFault::CutFraming } else { InjectedFault::CutJson });
         }
         Some(fault)
     }
@@ -116,7 +116,7 @@ impl Faults {
     /// How long a settlement request waits for whatever comes.
     pub(super) fn latency(&self, asked: Asked<'_>) -> Option<Duration> {
         self.0.iter().find_map(|rule| match rule.kind {
-            Kind::Latency(latency) if rule.matches(asked) => Some(latency),
+            RuleKind::Latency(latency) if rule.matches(asked) => Some(latency),
             _ => None,
         })
     }
@@ -125,7 +125,7 @@ impl Faults {
     pub(super) fn token(&self, seed: u64, earlier: u64) -> Option<TokenFault> {
         let asked = Asked { seed, merchant: "", pay_date: NaiveDate::default(), earlier };
         self.0.iter().find_map(|rule| match rule.kind {
-            Kind::Token(fault) if rule.matches(asked) => Some(fault),
+            RuleKind::Token(fault) if rule.matches(asked) => Some(fault),
             _ => None,
         })
     }
@@ -142,16 +142,16 @@ impl Rule {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for RuleKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Settlement(Fault::Status(refusal)) => write!(f, "{}", refusal.status.as_u16()),
-            Self::Settlement(Fault::CutFraming | Fault::CutJson) => f.write_str("cut"),
-            Self::Settlement(Fault::Stall) => f.write_str("stall"),
-            Self::Settlement(Fault::Reset) => f.write_str("reset"),
-            Self::Settlement(Fault::Html) => f.write_str("html"),
-            Self::Settlement(Fault::Expire) => f.write_str("expire"),
-            Self::Settlement(Fault::Code(code)) => write!(f, "code={code}"),
+            Self::Settlement(InjectedFault::Status(refusal)) => write!(f, "{}", refusal.status.as_u16()),
+            Self::Settlement(InjectedFault::CutFraming | InjectedFault::CutJson) => f.write_str("cut"),
+            Self::Settlement(InjectedFault::Stall) => f.write_str("stall"),
+            Self::Settlement(InjectedFault::Reset) => f.write_str("reset"),
+            Self::Settlement(InjectedFault::Html) => f.write_str("html"),
+            Self::Settlement(InjectedFault::Expire) => f.write_str("expire"),
+            Self::Settlement(InjectedFault::Code(code)) => write!(f, "code={code}"),
             Self::Latency(_) => f.write_str("latency"),
             Self::Token(TokenFault::Status(refusal)) => {
                 write!(f, "token-{}", refusal.status.as_u16())
@@ -179,35 +179,35 @@ fn parse_rule(spec: &str) -> Result<Rule, String> {
         Some(text) => Some(dates::parse(text).ok_or_else(|| format!("{text:?} is not a date; {SCOPES}"))?),
     };
     let kind = parse_kind(kind)?;
-    if date.is_some() && matches!(kind, Kind::Token(_)) {
+    if date.is_some() && matches!(kind, RuleKind::Token(_)) {
         return Err("a token is asked for no pay date; accepted after a token- kind are xN and :RATE".into());
     }
     Ok(Rule { kind, date, first, millionths })
 }
 
-fn parse_kind(text: &str) -> Result<Kind, String> {
+fn parse_kind(text: &str) -> Result<RuleKind, String> {
     let fault = match text {
-        "cut" => Fault::CutFraming,
-        "stall" => Fault::Stall,
-        "reset" => Fault::Reset,
-        "html" => Fault::Html,
-        "expire" => Fault::Expire,
-        "token-refused" => return Ok(Kind::Token(TokenFault::Refused)),
+        "cut" => InjectedFault::CutFraming,
+        "stall" => InjectedFault::Stall,
+        "reset" => InjectedFault::Reset,
+        "html" => InjectedFault::Html,
+        "expire" => InjectedFault::Expire,
+        "token-refused" => return Ok(RuleKind::Token(TokenFault::Refused)),
         _ => {
             if let Some(code) = text.strip_prefix("code=") {
-                return parse_code(code).map(|code| Kind::Settlement(Fault::Code(code)));
+                return parse_code(code).map(|code| RuleKind::Settlement(InjectedFault::Code(code)));
             }
             if let Some(latency) = text.strip_prefix("latency=") {
                 let latency = humantime::parse_duration(latency);
-                return latency.map(Kind::Latency).map_err(|_| "accepted is a duration, such as latency=200ms".into());
+                return latency.map(RuleKind::Latency).map_err(|_| "accepted is a duration, such as latency=200ms".into());
             }
             if let Some(status) = text.strip_prefix("token-") {
-                return parse_refusal(status).map(|refusal| Kind::Token(TokenFault::Status(refusal)));
+                return parse_refusal(status).map(|refusal| RuleKind::Token(TokenFault::Status(refusal)));
             }
-            Fault::Status(parse_refusal(text)?)
+            InjectedFault::Status(parse_refusal(text)?)
         }
     };
-    Ok(Kind::Settlement(fault))
+    Ok(RuleKind::Settlement(fault))
 }
 
 fn parse_code(code: &str) -> Result<String, String> {
@@ -264,17 +264,17 @@ mod tests {
         };
         let day = dates::parse("2024-01-05");
         for (spec, kind, date, first, millionths) in [
-            ("500:0.2", Kind::Settlement(Fault::Status(refusal(500, None))), None, None, 200_000),
-            ("429+5s:0.1", Kind::Settlement(Fault::Status(refusal(429, Some(5)))), None, None, 100_000),
-            ("503+0s@2024-01-05x2", Kind::Settlement(Fault::Status(refusal(503, Some(0)))), day, Some(2), MILLION),
-            ("503@20240105x2:1", Kind::Settlement(Fault::Status(refusal(503, None))), day, Some(2), MILLION),
-            ("expirex1", Kind::Settlement(Fault::Expire), None, Some(1), MILLION),
-            ("expire:0.000001", Kind::Settlement(Fault::Expire), None, None, 1),
-            ("code=E999:1.0", Kind::Settlement(Fault::Code("E999".into())), None, None, MILLION),
-            ("latency=1m 200ms@2024-01-05", Kind::Latency(Duration::from_millis(60_200)), day, None, MILLION),
-            ("token-500:0.5", Kind::Token(TokenFault::Status(refusal(500, None))), None, None, 500_000),
-            ("token-429+1m:0", Kind::Token(TokenFault::Status(refusal(429, Some(60)))), None, None, 0),
-            ("token-refusedx3", Kind::Token(TokenFault::Refused), None, Some(3), MILLION),
+            ("500:0.2", RuleKind::Settlement(InjectedFault::Status(refusal(500, None))), None, None, 200_000),
+            ("429+5s:0.1", RuleKind::Settlement(InjectedFault::Status(refusal(429, Some(5)))), None, None, 100_000),
+            ("503+0s@2024-01-05x2", RuleKind::Settlement(InjectedFault::Status(refusal(503, Some(0)))), day, Some(2), MILLION),
+            ("503@20240105x2:1", RuleKind::Settlement(InjectedFault::Status(refusal(503, None))), day, Some(2), MILLION),
+            ("expirex1", RuleKind::Settlement(InjectedFault::Expire), None, Some(1), MILLION),
+            ("expire:0.000001", RuleKind::Settlement(InjectedFault::Expire), None, None, 1),
+            ("code=E999:1.0", RuleKind::Settlement(InjectedFault::Code("E999".into())), None, None, MILLION),
+            ("latency=1m 200ms@2024-01-05", RuleKind::Latency(Duration::from_millis(60_200)), day, None, MILLION),
+            ("token-500:0.5", RuleKind::Token(TokenFault::Status(refusal(500, None))), None, None, 500_000),
+            ("token-429+1m:0", RuleKind::Token(TokenFault::Status(refusal(429, Some(60)))), None, None, 0),
+            ("token-refusedx3", RuleKind::Token(TokenFault::Refused), None, Some(3), MILLION),
         ] {
             assert_eq!(parse_rule(spec), Ok(Rule { kind, date, first, millionths }), "{spec}");
         }
@@ -328,8 +328,8 @@ mod tests {
     fn dates_counts_and_order_narrow_a_rule() {
         let faults = faults(&["503@2024-01-05x2", "html@2024-01-05", "latency=1s@2024-01-05", "token-refusedx1"]);
         let sorts = |day, earlier| faults.settlement(asked(day, earlier));
-        assert!(matches!(sorts("2024-01-05", 1), Some(Fault::Status(_))));
-        assert_eq!(sorts("2024-01-05", 2), Some(Fault::Html));
+        assert!(matches!(sorts("2024-01-05", 1), Some(InjectedFault::Status(_))));
+        assert_eq!(sorts("2024-01-05", 2), Some(InjectedFault::Html));
         assert_eq!(sorts("2024-01-06", 0), None);
         assert_eq!(faults.latency(asked("2024-01-05", 9)), Some(Duration::from_secs(1)));
         assert_eq!(faults.latency(asked("2024-01-06", 0)), None);

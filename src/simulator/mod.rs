@@ -1,4 +1,4 @@
-//! An embedded stand-in for the settlement API: the same requests, answers and refusals, on
+//! An embedded stand-in for the settlement API: the same requests, responses and refusals, on
 //! loopback, from made-up data.
 //!
 //! ```text
@@ -6,7 +6,7 @@
 //!                                    └ reply ← body ← answer ← lifecycle ← data ← row
 //! ```
 //!
-//! Everything a pay date answers follows from the seed, the merchant, the pay date and the
+//! The response for a pay date follows from the seed, the merchant, the pay date and the
 //! simulator's today: two simulators with the same options give the same bytes, in any order and at
 //! any concurrency. It keeps nothing on disk, knows nothing of the extractor, and is no reference
 //! for what the real API does where the manual is silent.
@@ -18,6 +18,7 @@ mod counters;
 mod data;
 mod dates;
 mod draw;
+mod error;
 mod faults;
 mod holidays;
 mod lifecycle;
@@ -39,8 +40,9 @@ use tokio::task::JoinSet;
 use api::Api;
 
 pub use counters::Counts;
+pub use error::OptionsError;
 pub use lifecycle::restated_on;
-pub use options::{Options, OptionsError, SimulatorArgs};
+pub use options::{Options, SimulatorArgs};
 
 /// A running simulator; dropping it ends it at once, [`stop`](Self::stop) lets answers finish
 /// first.

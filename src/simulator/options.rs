@@ -6,16 +6,13 @@ use std::time::Duration;
 use chrono::NaiveDate;
 
 use super::dates;
+use super::error::{MAX_ID_CHARS, MAX_KEY_CHARS, MAX_ROWS, OptionsError};
 use super::faults::Faults;
 
 const HEADING: &str = "Simulator";
 const DEFAULT_SEED: u64 = 1;
 const DEFAULT_ROWS: u64 = 40;
-const MAX_ROWS: u64 = 100_000_000;
 const DEFAULT_TOKEN_TTL: Duration = Duration::from_mins(10);
-/// The manual's lengths of `pay2_id` and `pay2_key`, in characters.
-pub(super) const MAX_ID_CHARS: usize = 30;
-pub(super) const MAX_KEY_CHARS: usize = 50;
 
 /// Flags of the simulated API, shared by `simulate` and the commands that fetch with `--env
 /// simulator`.
@@ -115,34 +112,6 @@ impl Options {
         self.merchants.insert(0, Merchant { id: id.to_owned(), key: key.to_owned() });
         self
     }
-}
-
-/// A flag of the simulator with a value that means nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OptionsError {
-    /// `--sim-rows` is no number, or too large.
-    #[error("--sim-rows {0:?}: accepted are N (rows on an average working day) and =N (exactly N rows every day), N up to {MAX_ROWS}")]
-    Rows(String),
-    /// `--sim-merchant` is not an id and a key; only the id is shown.
-    #[error("--sim-merchant {0:?}: accepted is ID=KEY, an id of 1 to {MAX_ID_CHARS} and a key of 1 to {MAX_KEY_CHARS} characters")]
-    Merchant(String),
-    /// `--sim-merchant` names one id with two keys.
-    #[error("--sim-merchant {0:?}: given twice: accepted is each id once")]
-    MerchantTwice(String),
-    /// `--sim-today` is no date.
-    #[error("--sim-today {0:?}: accepted is a date as YYYY-MM-DD")]
-    Today(String),
-    /// `--sim-token-ttl` is no duration, or zero.
-    #[error("--sim-token-ttl {0:?}: accepted is a duration above zero, such as 90s or 10m")]
-    TokenTtl(String),
-    /// `--sim-fault` does not follow the grammar.
-    #[error("--sim-fault {spec:?}: {reason}")]
-    Fault {
-        /// The value given.
-        spec: String,
-        /// What is wrong with it, and what is accepted.
-        reason: String,
-    },
 }
 
 impl TryFrom<&SimulatorArgs> for Options {

@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use serde_json::{Map, Value};
 
 use super::dates;
-use super::options::{MAX_ID_CHARS, MAX_KEY_CHARS};
+use super::error::{MAX_ID_CHARS, MAX_KEY_CHARS};
 use super::reply::{BAD_DATE, BAD_FIELD, BAD_REQUEST, Refused};
 
 const MAX_BYTES: usize = 64 * 1024;

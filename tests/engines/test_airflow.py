@@ -192,7 +192,7 @@ def test_the_daily_dag_goes_by_seouls_midnight_and_a_retry_mends_a_failure(airfl
     assert status["days"] == [], "every day is listed by the binary, and none here"
     assert sync["from"] == "2024-02-05", "the second try begins with the failed day, and the check is of both tries' days"
     assert (verify["status"], verify["checked"], verify["differences"]) == ("ok", asked, [])
-    assert "sync ended with 3; 2024-02-05: the API answered HTTP 503" in output
+    assert "sync ended with 3; 2024-02-05: the API responded with HTTP 503" in output
     assert check_lake(lake, date(2024, 1, 1), date(2024, 3, 22)) > 2000
     assert KEY not in output
 

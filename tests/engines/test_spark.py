@@ -84,7 +84,7 @@ def test_the_table_has_the_columns_of_the_files(spark):
     assert described == [*((name, etl.HIVE_TYPES[kind]) for name, kind, _ in etl.COLUMNS), ("pay_date", "date")]
     about = {column["name"]: column["about"] for column in json.loads(etl.run("schema", "--format", "json").stdout)["columns"]}
     comments = {field.name: field.metadata["comment"] for field in spark.table("settlements").schema}
-    assert comments == about | {"pay_date": "the pay date asked for"}
+    assert comments == about | {"pay_date": "the requested pay date"}
 
 
 def test_every_day_is_a_partition_with_rows_or_without(spark, shops):

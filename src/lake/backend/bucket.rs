@@ -68,8 +68,8 @@ impl Bucket {
     pub(super) async fn fetch(&self, location: &Path) -> Result<Option<Fetched>, LakeError> {
         let spool = |error: io::Error| {
             let place = std::env::temp_dir();
-            let told = format!("it is fetched into a temporary file in {}: {error}", place.display());
-            LakeError::object("read", location)(disk_error(io::Error::new(error.kind(), told)))
+            let message = format!("it is fetched into a temporary file in {}: {error}", place.display());
+            LakeError::object("read", location)(disk_error(io::Error::new(error.kind(), message)))
         };
         let (meta, mut chunks) = match self.store.get(location).await {
             Ok(found) => (found.meta.clone(), found.into_stream()),

@@ -28,7 +28,9 @@ impl Disk {
         let shown = path.display().to_string();
         let root = blocking(move || existing_root(&path, create)).await.map_err(LakeError::open(&shown))?;
         let Some(root) = root else { return Ok(None) };
-        let store = LocalFileSystem::new_with_prefix(&root).map_err(|error| LakeError::Open { dest: shown, source: Arc::new(error) })?;
+        let prefix = root.clone();
+        let store =
+            blocking(move || LocalFileSystem::new_with_prefix(prefix).map_err(io::Error::other)).await.map_err(LakeError::open(&shown))?;
         Ok(Some(Self { store: Arc::new(store.with_fsync(true)), root }))
     }
 
@@ -38,7 +40,9 @@ impl Disk {
 
     pub(super) async fn read_end(&self, location: &Path) -> Result<Option<DayFile>, LakeError> {
         let path = self.path(location);
-        let read = blocking(move || Ok(open_existing(&path)?.map(|file| read_end(&file)))).await;
+        let read = tokio::task::spawn_blocking(move || Ok(open_existing(&path)?.map(|file| read_end(&file)))).await;
+        // a decoder that panics on one file makes that file unreadable, not the lake
+        let read = read.unwrap_or_else(|panic| Ok(Some(Err(panic.to_string()))));
         match read.map_err(|error| LakeError::object("read", location)(disk_error(error)))? {
             None => Ok(None),
             Some(Ok((record, fit))) => Ok(Some(DayFile { record, fit, version: Version::Locked })),

@@ -1,22 +1,19 @@
 //! An API that lies, and users' input that is unlike any other: memory and time stay bounded, and nothing is
 //! published that should not be.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 #![allow(clippy::print_stdout, reason = "what each run took is worth a line")]
-
-mod support;
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::api::{Api, Reply, Request, answer, row};
+use crate::support::lake::{day_file, files, record, rows};
+use crate::support::{KEY, Ran, Run, binary, finish};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use support::api::{Api, Reply, Request, answer, row};
-use support::lake::{day_file, files, record, rows};
-use support::{KEY, Ran, backfill, binary, finish};
 
 const DAY: &str = "2024-01-05";
 const DATE: &str = "20240105";
@@ -56,13 +53,8 @@ fn measure(mut command: Command) -> Measured {
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let ran = Ran {
-        code: status.code().unwrap_or(-1),
-        stdout: text(stdout.join().unwrap().unwrap()),
-        stderr: text(stderr.join().unwrap().unwrap()),
-    };
-    Measured { ran, peak_mib, took: began.elapsed() }
+    let (stdout, stderr) = (stdout.join().unwrap().unwrap(), stderr.join().unwrap().unwrap());
+    Measured { ran: Output { status, stdout, stderr }.into(), peak_mib, took: began.elapsed() }
 }
 
 fn command(url: &str, dest: &Path, more: &[&str]) -> Command {
@@ -189,7 +181,7 @@ fn a_slow_answer_is_waited_for() {
         })
     });
     let lake = tempfile::tempdir().unwrap();
-    let ran = finish(backfill(&api, lake.path(), (DAY, DAY)).args(["--timeout", "1s", "--retries", "0"])).exits(0);
+    let ran = Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--timeout", "1s", "--retries", "0"]).ok();
     assert_eq!(ran.result()["rows"], 24);
 }
 
@@ -265,7 +257,7 @@ fn text_that_is_none() {
     // an escaped NUL is a character like any other
     let lake = tempfile::tempdir().unwrap();
     let reply = around(br"a\u0000b");
-    finish(&mut backfill(&Api::new(move |_| reply.clone()), lake.path(), (DAY, DAY))).exits(0);
+    Run::backfill(&Api::new(move |_| reply.clone())).days(DAY, DAY).into(lake.path()).ok();
     assert_eq!(rows(&day_file(lake.path(), DAY))[0]["order_no"], "a\0b");
 }
 
@@ -296,14 +288,14 @@ fn long_rows_do_not_fill_memory() {
     let lake = tempfile::tempdir().unwrap();
     let Measured { ran, peak_mib, took } = measure(command(&api.url, lake.path(), &[]));
     println!("{ROWS} rows of 1 MiB: {peak_mib} MiB, {took:?}");
-    assert_eq!(ran.exits(0).result()["rows"], ROWS + 1);
+    assert_eq!(ran.ok().result()["rows"], ROWS + 1);
     assert!(peak_mib < 90, "{peak_mib} MiB");
     let mut verify = Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
     verify.arg("verify").arg("--dest").arg(lake.path());
     let Measured { ran, peak_mib, .. } = measure(verify);
     println!("verified: {peak_mib} MiB");
     assert!(peak_mib < 250, "{peak_mib} MiB");
-    ran.exits(0);
+    ran.ok();
 }
 
 #[test]
@@ -341,7 +333,7 @@ fn tokens_of_no_use() {
         _ => Reply::json(answer(&[row(request.date(), &[])])),
     });
     let lake = tempfile::tempdir().unwrap();
-    finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
     assert_eq!(api.settlements()[0].headers["token"].len(), 60_000);
 }
 
@@ -419,7 +411,7 @@ fn a_server_that_is_not_who_it_says_hears_nothing() {
     let (ours, other) = (tls::Authority::new(), tls::Authority::new());
     let right = Api::over_tls(ours.server("localhost", false), one_row);
     let (ran, lake) = over_tls(&right.url, &ours.pem(), &["-vvv"]);
-    ran.exits(0);
+    ran.ok();
     assert_eq!(lake.len(), 1, "{lake:?}");
     for (name, config) in [
         ("another host", ours.server("www.cookiepayments.com", false)),
@@ -522,7 +514,7 @@ fn others_on_the_machine_see_no_secret() {
         let told = |name: &str| String::from_utf8_lossy(&std::fs::read(format!("/proc/{}/{name}", child.id())).unwrap()).into_owned();
         let (arguments, limits) = (told("cmdline"), told("limits"));
         let ran: Ran = child.wait_with_output().unwrap().into();
-        let ran = ran.exits(0);
+        let ran = ran.ok();
         assert!(arguments.contains("backfill") && !arguments.contains(KEY), "{arguments}");
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
@@ -537,7 +529,7 @@ fn others_on_the_machine_see_no_secret() {
 
 #[test]
 fn ids_of_any_kind_name_files_inside_the_lake() {
-    let api = Api::new(|request| Reply::json(answer(&[row(request.date(), &[])])));
+    let api = Api::one_row();
     for id in [
         "a/b",
         "..",
@@ -572,17 +564,17 @@ fn ids_of_any_kind_name_files_inside_the_lake() {
             "0",
             "--dest",
         ]);
-        finish(command.arg(&lake).env("COOKIEPAY_API_KEY", KEY)).exits(0);
+        finish(command.arg(&lake).env("COOKIEPAY_API_KEY", KEY)).ok();
         let everywhere = files(root.path());
         assert_eq!(everywhere.len(), 1, "{id}: {everywhere:?}");
         assert!(everywhere[0].starts_with("in/lake/settlements/pay_date=2024-01-05/"), "{id}: {everywhere:?}");
         assert_eq!(record(&root.path().join(&everywhere[0]))["merchant_id"], id);
         assert_eq!(rows(&root.path().join(&everywhere[0]))[0]["merchant_id"], id);
         let mut status = binary();
-        let told = finish(status.args(["status", "--output", "json", "--dest"]).arg(&lake)).exits(0);
+        let told = finish(status.args(["status", "--output", "json", "--dest"]).arg(&lake)).ok();
         assert_eq!(told.result()["days"][0]["merchant_id"], id);
         let mut verify = binary();
-        finish(verify.args(["verify", "--dest"]).arg(&lake)).exits(0);
+        finish(verify.args(["verify", "--dest"]).arg(&lake)).ok();
     }
     let asked = api.settlements().len();
     for id in ["a".repeat(200), "가".repeat(20), "/".repeat(41)] {
@@ -601,16 +593,16 @@ fn destinations_and_days_of_any_kind() {
         ["with space", "정산 🍪", "100%41", "a#b?c", "it's \"quoted\"", "back\\slash", "line\nbreak", "settlements/pay_date=2024-01-01"]
     {
         let lake = root.path().join(folder);
-        finish(&mut backfill(&api, &lake, (DAY, DAY))).exits(0);
+        Run::backfill(&api).days(DAY, DAY).into(&lake).ok();
         assert_eq!(rows(&day_file(&lake, DAY)).len(), 1, "{folder}");
-        let ran = finish(&mut backfill(&api, &lake, (DAY, DAY))).exits(0);
+        let ran = Run::backfill(&api).days(DAY, DAY).into(&lake).ok();
         assert_eq!(ran.result()["dates"]["skipped"], 1, "{folder}");
     }
     let lake = root.path().join("days");
     for day in ["0001-01-01", "0001-12-31", "1900-02-28", "2000-02-29", "2024-02-29", "9999-12-31"] {
         // wherever the machine stands, Seoul's midnight counts
         for zone in ["UTC", "Pacific/Kiritimati", "America/Los_Angeles"] {
-            finish(backfill(&api, &lake, (day, day)).env("TZ", zone).args(["--refetch", "all"])).exits(0);
+            Run::backfill(&api).days(day, day).into(&lake).env("TZ", zone).args(["--refetch", "all"]).ok();
         }
         let told = record(&day_file(&lake, day));
         assert_eq!(
@@ -621,7 +613,7 @@ fn destinations_and_days_of_any_kind() {
     }
     assert_eq!(files(&lake).len(), 6, "{:?}", files(&lake));
     for none in ["1900-02-29", "2023-02-29", "0000-01-01", "10000-01-01", "2024-00-01", "2024-01-32", "２０２４-01-01", "-001-01-01"] {
-        finish(&mut backfill(&api, &lake, (none, none))).exits(2);
+        Run::backfill(&api).days(none, none).into(&lake).exits(2);
     }
 }
 
@@ -629,7 +621,7 @@ fn destinations_and_days_of_any_kind() {
 fn ranges_of_centuries_take_no_memory() {
     let (api, root) = (Api::new(one_row), tempfile::tempdir().unwrap());
     let lake = root.path().join("lake");
-    finish(&mut backfill(&api, &lake, (DAY, "2024-01-07"))).exits(0);
+    Run::backfill(&api).days(DAY, "2024-01-07").into(&lake).ok();
     let of = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
         command.args(arguments).args(["--from", "1500-01-01", "--to", "2499-12-31", "--output", "json", "--dest"]).arg(&lake);

@@ -1,30 +1,22 @@
 //! How the API is asked: tokens, retries, waits, limits, and what never leaves the process.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
-
-mod support;
-
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use support::api::{Api, Reply, Request, answer, row};
-use support::lake::{files, rows};
-use support::{KEY, Ran, backfill, finish};
-
-fn one_row(request: &Request) -> Reply {
-    Reply::json(answer(&[row(request.date(), &[])]))
-}
+use crate::support::api::{Api, Reply, Request, answer, one_row, row};
+use crate::support::lake::{files, rows};
+use crate::support::{KEY, Ran, Run, finish};
 
 /// Runs eight walkers over `to` days of January.
 fn walk(api: &Api, dest: &Path, to: &str, more: &[&str]) -> Ran {
-    finish(backfill(api, dest, ("2024-01-01", to)).args(["--concurrency", "8"]).args(more))
+    Run::backfill(api).days("2024-01-01", to).into(dest).args(["--concurrency", "8"]).args(more).ran()
 }
 
 #[test]
 fn requests_are_as_the_manual_has_them() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
-    walk(&api, lake.path(), "2024-01-01", &[]).exits(0);
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
+    walk(&api, lake.path(), "2024-01-01", &[]).ok();
     let token = &api.requests("/payAuth/token")[0];
     assert_eq!(token.body, serde_json::json!({ "pay2_id": "m1", "pay2_key": KEY }));
     let call = &api.settlements()[0];
@@ -35,8 +27,8 @@ fn requests_are_as_the_manual_has_them() {
 
 #[test]
 fn eight_walkers_share_one_token() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
-    let result = walk(&api, lake.path(), "2024-01-31", &[]).exits(0).result();
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
+    let result = walk(&api, lake.path(), "2024-01-31", &[]).ok().result();
     assert_eq!(api.tokens(), 1);
     assert_eq!((&result["requests"], &result["token_requests"], &result["retries"]), (&32.into(), &1.into(), &0.into()));
 }
@@ -56,7 +48,7 @@ fn a_token_refused_mid_run_is_renewed_once_for_all() {
             one_row(request)
         });
         let lake = tempfile::tempdir().unwrap();
-        let result = walk(&api, lake.path(), "2024-01-31", &[]).exits(0).result();
+        let result = walk(&api, lake.path(), "2024-01-31", &[]).ok().result();
         assert_eq!((api.tokens(), &result["dates"]["published"]), (2, &31.into()), "{refusal}");
     }
 }
@@ -72,7 +64,7 @@ fn a_refused_key_ends_the_run_before_any_settlement() {
     assert!(result["failures"][0]["message"].as_str().unwrap().contains("E101"));
     let dates = &result["dates"];
     assert_eq!(dates["failed"].as_u64().unwrap() + dates["not_attempted"].as_u64().unwrap(), 31);
-    assert!(!format!("{ran:?}").contains(KEY), "{ran:?}");
+    assert!(!ran.prints(KEY), "{ran:?}");
 }
 
 #[test]
@@ -91,7 +83,7 @@ fn a_token_that_runs_out_between_tries_is_renewed() {
         _ => one_row(request),
     });
     let lake = tempfile::tempdir().unwrap();
-    walk(&api, lake.path(), "2024-01-01", &[]).exits(0);
+    walk(&api, lake.path(), "2024-01-01", &[]).ok();
     assert_eq!((api.tokens(), api.settlements().len()), (2, 3));
 }
 
@@ -129,7 +121,7 @@ fn a_secret_is_known_as_json_writes_it() {
     });
     let lake = tempfile::tempdir().unwrap();
     let ran = walk(&api, lake.path(), "2024-01-01", &["--retries", "1"]).exits(6);
-    assert!(ran.failure("upstream").contains("[secret]") && !format!("{ran:?}").contains("ABC+DEF"), "{ran:?}");
+    assert!(ran.failure("upstream").contains("[secret]") && !ran.prints("ABC+DEF"), "{ran:?}");
 }
 
 #[test]
@@ -165,7 +157,7 @@ fn what_can_pass_is_tried_again() {
     for (index, trouble) in troubles.into_iter().enumerate() {
         let api = Api::new(move |request| if request.earlier < 2 { trouble.clone() } else { one_row(request) });
         let lake = tempfile::tempdir().unwrap();
-        let result = walk(&api, lake.path(), "2024-01-01", &["--timeout", "500ms"]).exits(0).result();
+        let result = walk(&api, lake.path(), "2024-01-01", &["--timeout", "500ms"]).ok().result();
         assert_eq!((&result["retries"], &result["rows"]), (&2.into(), &1.into()), "{index}");
     }
 }
@@ -202,7 +194,7 @@ fn tries_are_counted_and_bounded() {
 
 /// A backfill with a rate limit of its own.
 fn at_rate(api: &Api, dest: &Path, days: (&str, &str), more: &[&str]) -> Ran {
-    let mut command = support::binary();
+    let mut command = crate::support::binary();
     command.args(["backfill", "--base-url", &api.url, "--api-id", "m1", "--from", days.0, "--to", days.1]).args(more);
     finish(command.arg("--dest").arg(dest).env("COOKIEPAY_API_KEY", KEY))
 }
@@ -222,7 +214,7 @@ fn every_walker_obeys_retry_after() {
         let lake = tempfile::tempdir().unwrap();
         let began = Instant::now();
         let days = ("2024-01-01", "2024-01-31");
-        let ran = at_rate(&api, lake.path(), days, &["--concurrency", "2", "--rate-limit", rate]).exits(0);
+        let ran = at_rate(&api, lake.path(), days, &["--concurrency", "2", "--rate-limit", rate]).ok();
         assert!(began.elapsed() >= Duration::from_secs(2), "{ran:?}");
         assert!(ran.stderr.contains("429"), "{ran:?}");
         // the walkers learn of the wait within a moment; then nothing is asked for while it lasts
@@ -246,7 +238,8 @@ fn a_wait_of_a_year_is_not_waited() {
 fn a_run_stops_asking_after_several_days_in_a_row_fail() {
     let api = Api::new(|_| Reply::new(500, &[], ""));
     let lake = tempfile::tempdir().unwrap();
-    let ran = finish(backfill(&api, lake.path(), ("2024-01-01", "2024-12-31")).args(["--retries", "0", "--concurrency", "1"])).exits(6);
+    let ran =
+        Run::backfill(&api).days("2024-01-01", "2024-12-31").into(lake.path()).args(["--retries", "0", "--concurrency", "1"]).exits(6);
     let dates = &ran.result()["dates"];
     assert_eq!((&dates["failed"], &dates["not_attempted"], &dates["planned"]), (&5.into(), &361.into(), &366.into()));
     assert_eq!(api.settlements().len(), 5);
@@ -254,9 +247,9 @@ fn a_run_stops_asking_after_several_days_in_a_row_fail() {
 
 #[test]
 fn the_rate_limit_holds_over_the_whole_run() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     let began = Instant::now();
-    at_rate(&api, lake.path(), ("2024-01-01", "2024-01-20"), &["--concurrency", "8", "--rate-limit", "20"]).exits(0);
+    at_rate(&api, lake.path(), ("2024-01-01", "2024-01-20"), &["--concurrency", "8", "--rate-limit", "20"]).ok();
     // 21 requests, one every 50 ms, the first at once
     assert!(began.elapsed() >= Duration::from_millis(950), "{:?}", began.elapsed());
 }
@@ -279,18 +272,15 @@ fn an_answer_beyond_the_bound_is_refused() {
 fn nothing_is_listening() {
     let lake = tempfile::tempdir().unwrap();
     let nobody = Api::nowhere();
-    let ran = finish(backfill(&nobody, lake.path(), ("2024-01-01", "2024-01-01")).args(["--retries", "1"])).exits(6);
+    let ran = Run::backfill(&nobody).days("2024-01-01", "2024-01-01").into(lake.path()).args(["--retries", "1"]).exits(6);
     assert!(ran.failure("upstream").contains("could not connect"), "{ran:?}");
 }
 
 #[test]
 fn a_proxy_is_never_asked_for_loopback() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
-    let mut command = backfill(&api, lake.path(), ("2024-01-01", "2024-01-01"));
-    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
-        command.env(name, "http://127.0.0.1:1");
-    }
-    finish(&mut command).exits(0);
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
+    let proxies = ["HTTP_PROXY", "http_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1"));
+    Run::backfill(&api).days("2024-01-01", "2024-01-01").into(lake.path()).envs(proxies).ok();
 }
 
 /// The key and every token, looked for in everything that a run leaves or prints, at every level of
@@ -313,9 +303,8 @@ fn no_secret_is_ever_seen() {
         for format in ["text", "json"] {
             let root = tempfile::tempdir().unwrap();
             let result = root.path().join("result.json");
-            let mut command = backfill(&api, &root.path().join("lake"), ("2024-01-01", "2024-01-07"));
-            command.args([level, "--log-format", format, "--retries", "1", "--result-file"]).arg(&result);
-            let ran = finish(&mut command).exits(3);
+            let run = Run::backfill(&api).days("2024-01-01", "2024-01-07").into(root.path().join("lake"));
+            let ran = run.args([level, "--log-format", format, "--retries", "1", "--result-file"]).arg(&result).exits(3);
             let mut seen = format!("{}{}", ran.stdout, ran.stderr).into_bytes();
             for file in files(root.path()) {
                 seen.extend(file.as_bytes());

@@ -1,19 +1,15 @@
 //! What every destination must do, the same on local disk and on S3. The S3 half is run by `.ci/run`,
 //! with `--ignored`, a server, and a bucket that `COOKIEPAY_TEST_BUCKET` names.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
-
-mod support;
-
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::api::{Api, Reply, answer, row};
+use crate::support::lake::{record_of, rows_of};
+use crate::support::store::Dest;
+use crate::support::{Ran, Run, run};
 use cookiepay_etl::settlement::columns::hex;
 use sha2::{Digest as _, Sha256};
-use support::api::{Api, Reply, answer, row};
-use support::lake::{record_of, rows_of};
-use support::store::Dest;
-use support::{Ran, backfill, finish, run};
 
 const DAY: &str = "2024-01-05";
 const FILE: &str = "settlements/pay_date=2024-01-05/m1.parquet";
@@ -45,18 +41,13 @@ conforms!(
     check_leaves_nothing
 );
 
-fn one_after_another(answers: Vec<String>) -> Api {
-    let turn = AtomicUsize::new(0);
-    Api::new(move |_| Reply::json(&answers[turn.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)]))
-}
-
 fn fetch(api: &Api, dest: &Dest, more: &[&str]) -> Ran {
-    finish(backfill(api, Path::new(&dest.url), (DAY, DAY)).args(more))
+    Run::backfill(api).days(DAY, DAY).into(Path::new(&dest.url)).args(more).ran()
 }
 
 async fn days_land_under_their_keys(dest: Dest) {
-    let api = Api::new(|request| Reply::json(answer(&[row(request.date(), &[])])));
-    let days = || finish(&mut backfill(&api, Path::new(&dest.url), (DAY, "2024-01-07"))).exits(0).result();
+    let api = Api::one_row();
+    let days = || Run::backfill(&api).days(DAY, "2024-01-07").into(Path::new(&dest.url)).ok().result();
     assert_eq!(days()["dates"]["published"], 3);
     let names = dest.names().await;
     assert_eq!(names, ["05", "06", "07"].map(|day| format!("settlements/pay_date=2024-01-{day}/m1.parquet")));
@@ -67,16 +58,16 @@ async fn days_land_under_their_keys(dest: Dest) {
 
 async fn a_replaced_day_is_kept(dest: Dest) {
     let (old, new) = (row("20240105", &[]), row("20240105", &[("FEE", "231")]));
-    let api = one_after_another(vec![answer(std::slice::from_ref(&old)), answer(&[new]), answer(&[old])]);
-    fetch(&api, &dest, &["--refetch", "all"]).exits(0);
+    let api = Api::in_turn(vec![answer(std::slice::from_ref(&old)), answer(&[new]), answer(&[old])]);
+    fetch(&api, &dest, &["--refetch", "all"]).ok();
     let before = dest.get(FILE).await;
-    let result = fetch(&api, &dest, &["--refetch", "all"]).exits(0).result();
+    let result = fetch(&api, &dest, &["--refetch", "all"]).ok().result();
     assert_eq!(result["restated"][0]["changed"], 1);
     let kept: Vec<String> = dest.names().await.into_iter().filter(|name| name.starts_with("history/")).collect();
     assert_eq!(kept.len(), 1);
     assert_eq!(dest.get(&kept[0]).await, before);
     assert_eq!(rows_of(dest.get(FILE).await)[0]["fee"], "231.00");
-    fetch(&api, &dest, &["--refetch", "all"]).exits(0);
+    fetch(&api, &dest, &["--refetch", "all"]).ok();
     assert_eq!(dest.names().await.len(), 3);
 }
 
@@ -90,8 +81,8 @@ async fn a_large_day_goes_up_in_parts(dest: Dest) {
         .collect();
     let mut shuffled = rows.clone();
     shuffled.reverse();
-    let api = one_after_another(vec![answer(&rows), answer(&shuffled)]);
-    let result = fetch(&api, &dest, &[]).exits(0).result();
+    let api = Api::in_turn(vec![answer(&rows), answer(&shuffled)]);
+    let result = fetch(&api, &dest, &[]).ok().result();
     let written = result["bytes_written"].as_u64().unwrap();
     let bytes = dest.get(FILE).await;
     assert_eq!(bytes.len() as u64, written);
@@ -100,30 +91,30 @@ async fn a_large_day_goes_up_in_parts(dest: Dest) {
     assert_eq!(landed.len(), rows.len());
     assert!(rows[777].contains(&landed[777]["order_no"]));
     // an unchanged day's upload is given up
-    assert_eq!(fetch(&api, &dest, &["--refetch", "all"]).exits(0).result()["dates"]["unchanged"], 1);
+    assert_eq!(fetch(&api, &dest, &["--refetch", "all"]).ok().result()["dates"]["unchanged"], 1);
     assert_eq!(dest.names().await, [FILE]);
 }
 
 async fn an_empty_answer_is_guarded(dest: Dest) {
-    let api = one_after_another(vec![answer(&[row("20240105", &[])]), answer(&[])]);
-    fetch(&api, &dest, &[]).exits(0);
+    let api = Api::in_turn(vec![answer(&[row("20240105", &[])]), answer(&[])]);
+    fetch(&api, &dest, &[]).ok();
     fetch(&api, &dest, &["--refetch", "all"]).exits(5).failure("guard");
     assert_eq!(dest.names().await, [FILE]);
-    fetch(&api, &dest, &["--refetch", "all", "--allow-empty-replacement"]).exits(0);
+    fetch(&api, &dest, &["--refetch", "all", "--allow-empty-replacement"]).ok();
     assert_eq!(record_of(dest.get(FILE).await)["rows"], 0);
 }
 
 async fn odd_ids_are_found_again(dest: Dest) {
     for (id, name) in [("../x", "%2E.%2Fx"), ("가 나", "%EA%B0%80%20%EB%82%98"), ("a%2Fb", "a%252Fb")] {
         let arguments = ["backfill", "--env", "simulator", "--api-id", id, "--from", DAY, "--to", DAY, "--dest", &dest.url];
-        run(&arguments).exits(0);
+        run(&arguments).ok();
         assert!(dest.names().await.contains(&format!("settlements/pay_date={DAY}/{name}.parquet")), "{:?}", dest.names().await);
-        assert_eq!(run(&arguments).exits(0).result()["dates"]["skipped"], 1, "{id}");
+        assert_eq!(run(&arguments).ok().result()["dates"]["skipped"], 1, "{id}");
     }
 }
 
 async fn rejects_are_kept(dest: Dest) {
-    let api = one_after_another(vec![answer(&[row("20240105", &[("FEE", r#""x""#)])])]);
+    let api = Api::in_turn(vec![answer(&[row("20240105", &[("FEE", r#""x""#)])])]);
     let ran = fetch(&api, &dest, &[]).exits(5);
     let name = format!("rejects/pay_date={DAY}/m1-{}.jsonl", ran.result()["run_id"].as_str().unwrap());
     assert_eq!(dest.names().await, [name.as_str()]);
@@ -131,9 +122,9 @@ async fn rejects_are_kept(dest: Dest) {
 }
 
 async fn a_damaged_file_is_replaced(dest: Dest) {
-    let api = one_after_another(vec![answer(&[row("20240105", &[])])]);
+    let api = Api::in_turn(vec![answer(&[row("20240105", &[])])]);
     dest.put(FILE, b"PAR1 and no more".to_vec()).await;
-    fetch(&api, &dest, &[]).exits(0);
+    fetch(&api, &dest, &[]).ok();
     assert_eq!(rows_of(dest.get(FILE).await).len(), 1);
     assert_eq!(dest.names().await.len(), 2);
 }
@@ -148,9 +139,9 @@ async fn runs_at_once_lose_no_version(dest: Dest) {
     });
     let (api, url) = (&api, Path::new(&dest.url));
     let ran: Vec<Ran> = std::thread::scope(|scope| {
-        let run = || finish(backfill(api, url, (DAY, "2024-01-07")).args(["--refetch", "all", "--concurrency", "3"]));
+        let run = || Run::backfill(api).days(DAY, "2024-01-07").into(url).args(["--refetch", "all", "--concurrency", "3"]).ran();
         let runs: Vec<_> = (0..6).map(|_| scope.spawn(run)).collect();
-        runs.into_iter().map(|run| run.join().unwrap().exits(0)).collect()
+        runs.into_iter().map(|run| run.join().unwrap().ok()).collect()
     });
     let published: u64 = ran.iter().map(|ran| ran.result()["dates"]["published"].as_u64().unwrap()).sum();
     let restated: usize = ran.iter().map(|ran| ran.result()["restated"].as_array().unwrap().len()).sum();
@@ -167,22 +158,22 @@ async fn runs_at_once_lose_no_version(dest: Dest) {
             assert!(before <= now, "{kept} is later than what is in the table");
         }
     }
-    run(&["verify", "--dest", &dest.url]).exits(0);
+    run(&["verify", "--dest", &dest.url]).ok();
 }
 
 async fn a_lost_day_is_rebuilt(dest: Dest) {
-    let api = one_after_another(vec![answer(&[row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#)])])]);
-    fetch(&api, &dest, &["--keep-raw"]).exits(0);
+    let api = Api::in_turn(vec![answer(&[row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#)])])]);
+    fetch(&api, &dest, &["--keep-raw"]).ok();
     let before = rows_of(dest.get(FILE).await);
     dest.put(FILE, b"PAR1 and no more".to_vec()).await;
-    let result = run(&["rebuild", "--from", DAY, "--to", DAY, "--dest", &dest.url]).exits(0).result();
+    let result = run(&["rebuild", "--from", DAY, "--to", DAY, "--dest", &dest.url]).ok().result();
     assert_eq!((&result["dates"]["published"], &result["requests"]), (&1.into(), &0.into()));
     let after = rows_of(dest.get(FILE).await);
     assert_eq!((before.len(), &before[1]["transaction_id"]), (after.len(), &after[1]["transaction_id"]));
-    run(&["verify", "--dest", &dest.url]).exits(0);
+    run(&["verify", "--dest", &dest.url]).ok();
 }
 
 async fn check_leaves_nothing(dest: Dest) {
-    run(&["check", "--env", "simulator", "--dest", &dest.url, "--date", DAY]).exits(0);
+    run(&["check", "--env", "simulator", "--dest", &dest.url, "--date", DAY]).ok();
     assert_eq!(dest.names().await, Vec::<String>::new());
 }

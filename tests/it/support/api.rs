@@ -1,27 +1,28 @@
-//! An API that answers as the test scripts it, byte by byte.
+//! An API that responds as the test scripts it, byte by byte.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub path: String,
     pub headers: HashMap<String, String>,
     pub body: Json,
-    /// When it came.
+    /// When it was received.
     pub at: std::time::Instant,
-    /// How many requests for the same path and date came before.
+    /// How many requests for the same path and date were received before.
     pub earlier: usize,
 }
 
 impl Request {
-    /// The pay date asked for, `YYYYMMDD`.
+    /// The requested pay date, `YYYYMMDD`.
     pub fn date(&self) -> &str {
         self.body["DATE"].as_str().unwrap_or_default()
     }
@@ -35,7 +36,7 @@ pub struct Reply {
     then: Then,
 }
 
-/// Writes on to the client for as long as it takes it.
+/// Keeps writing to the client for as long as it reads.
 type WriteOn = Arc<dyn Fn(&mut dyn Write) -> std::io::Result<()> + Send + Sync>;
 
 #[derive(Clone)]
@@ -47,19 +48,19 @@ enum Then {
 }
 
 impl Reply {
-    /// A JSON answer under 200.
+    /// JSON under 200.
     pub fn json(body: impl AsRef<[u8]>) -> Self {
         Self::new(200, &[("Content-Type", "application/json; charset=utf-8")], body)
     }
 
-    /// An answer with a status and headers; its length is declared and true.
+    /// A response with a status and headers; its length is declared and right.
     pub fn new(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let mut reply = Self::undeclared(status, headers, body);
         reply.head += &["Content-Length: ", &reply.body.len().to_string(), "\r\n"].concat();
         reply
     }
 
-    /// The same with no length declared: it ends where the connection does.
+    /// The same without a declared length: it ends with the connection.
     pub fn undeclared(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let mut head = format!("HTTP/1.1 {status} Status\r\nConnection: close\r\n");
         for (name, value) in headers {
@@ -100,7 +101,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API whose token endpoint always gives tokens and whose settlements are `settle`'s.
+    /// An API that issues tokens and whose settlements are those of `settle`.
     pub fn new(settle: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let issued = Mutex::new(0);
         Self::scripted(move |request| {
@@ -113,7 +114,7 @@ impl Api {
         })
     }
 
-    /// An API that answers everything, tokens included, as scripted.
+    /// An API that responds to everything, including token requests, as scripted.
     pub fn scripted(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let (port, requests) = listen(Some, answer);
         Self { url: format!("http://127.0.0.1:{port}"), requests }
@@ -127,10 +128,21 @@ impl Api {
         Self { url: format!("https://localhost:{port}"), requests }
     }
 
-    /// An API that gives the same settlement answer for every date.
+    /// An API with the same settlement response for every date.
     pub fn answering(body: impl AsRef<[u8]>) -> Self {
         let reply = Reply::json(body);
         Self::new(move |_| reply.clone())
+    }
+
+    /// An API with one paid row for every pay date.
+    pub fn one_row() -> Self {
+        Self::new(one_row)
+    }
+
+    /// An API that responds with one body after another, and then with the last one.
+    pub fn in_turn(bodies: Vec<String>) -> Self {
+        let turn = AtomicUsize::new(0);
+        Self::new(move |_| Reply::json(&bodies[turn.fetch_add(1, Ordering::SeqCst).min(bodies.len() - 1)]))
     }
 
     /// An API that nobody serves.
@@ -216,7 +228,7 @@ fn serve(stream: impl Read + Write, answer: &dyn Fn(&Request) -> Reply, seen: &M
     match reply.then {
         Then::Close | Then::Head(_) => {}
         Then::Stall => std::thread::sleep(Duration::from_mins(1)),
-        // the client may well have had enough
+        // the client may have closed the connection
         Then::Write(write) => drop(write(stream)),
     }
 }
@@ -254,7 +266,12 @@ pub fn row(date: &str, replaced: &[(&str, &str)]) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// A successful answer with these rows.
+/// A response with one paid row of the requested pay date.
+pub fn one_row(request: &Request) -> Reply {
+    Reply::json(answer(&[row(request.date(), &[])]))
+}
+
+/// A successful response with these rows.
 pub fn answer(rows: &[String]) -> String {
     format!(r#"{{"RESULTCODE":"0000","RESULTMSG":"정상","DATA":[{}]}}"#, rows.join(","))
 }

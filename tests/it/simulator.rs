@@ -1,7 +1,5 @@
 //! The simulated API as a client meets it: over HTTP, with its refusals, its faults and its counts.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
-
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};

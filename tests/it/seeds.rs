@@ -9,17 +9,17 @@
     reason = "a check that cannot go on should panic; the checks are the fuzz targets' own"
 )]
 
-#[path = "../fuzz/checks/amount.rs"]
+#[path = "../../fuzz/checks/amount.rs"]
 mod amount;
-#[path = "../fuzz/checks/date.rs"]
+#[path = "../../fuzz/checks/date.rs"]
 mod date;
-#[path = "../fuzz/checks/envelope.rs"]
+#[path = "../../fuzz/checks/envelope.rs"]
 mod envelope;
-#[path = "../fuzz/checks/record.rs"]
+#[path = "../../fuzz/checks/record.rs"]
 mod record;
-#[path = "../fuzz/checks/retry_after.rs"]
+#[path = "../../fuzz/checks/retry_after.rs"]
 mod retry_after;
-#[path = "../fuzz/checks/settings.rs"]
+#[path = "../../fuzz/checks/settings.rs"]
 mod settings;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

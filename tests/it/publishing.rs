@@ -1,25 +1,16 @@
 //! What lands and how: layout, records, digests, seals, re-runs, restatements, guards, interruptions.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
-
-mod support;
-
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::api::{Api, Reply, Request, answer, one_row, row};
+use crate::support::lake::{day_file, files, record, redate, rows};
+use crate::support::{KEY, Ran, Run, binary, finish, run};
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest as _, Sha256};
-use support::api::{Api, Reply, Request, answer, row};
-use support::lake::{day_file, files, record, redate, rows};
-use support::{KEY, Ran, backfill, binary, finish, run};
 
 const DAY: &str = "2024-01-05";
-
-fn one_row(request: &Request) -> Reply {
-    Reply::json(answer(&[row(request.date(), &[])]))
-}
 
 /// Bytes of all files of the lake.
 fn written(lake: &Path) -> u64 {
@@ -28,27 +19,21 @@ fn written(lake: &Path) -> u64 {
 
 /// Backfills `DAY` whatever is stored.
 fn again(api: &Api, lake: &Path) -> Ran {
-    finish(backfill(api, lake, (DAY, DAY)).args(["--refetch", "all"]))
-}
-
-/// An API that gives one answer after another.
-fn in_turn(answers: Vec<String>) -> Api {
-    let turn = AtomicUsize::new(0);
-    Api::new(move |_| Reply::json(&answers[turn.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1)]))
+    Run::backfill(api).days(DAY, DAY).into(lake).args(["--refetch", "all"]).ran()
 }
 
 #[test]
 fn the_layout_is_the_contracts_and_holds_nothing_else() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
-    finish(&mut backfill(&api, lake.path(), ("2024-01-05", "2024-01-06"))).exits(0);
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
+    Run::backfill(&api).days("2024-01-05", "2024-01-06").into(lake.path()).ok();
     assert_eq!(files(lake.path()), ["settlements/pay_date=2024-01-05/m1.parquet", "settlements/pay_date=2024-01-06/m1.parquet"]);
     assert!(!lake.path().join(".staging").exists());
 }
 
 #[test]
 fn the_day_record_tells_all_of_the_day() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
-    let result = finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0).result();
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
+    let result = Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok().result();
     let mut record = record(&day_file(lake.path(), DAY));
     assert_eq!(record["run_id"], result["run_id"]);
     assert_eq!(record["source_url"], format!("{}/", api.url));
@@ -60,8 +45,8 @@ fn the_day_record_tells_all_of_the_day() {
 
 #[test]
 fn the_seal_is_the_hash_of_the_file_without_it() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
-    finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
+    Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
     let path = day_file(lake.path(), DAY);
     let seal = record(&path)["seal"].as_str().unwrap().to_owned();
     let mut bytes = std::fs::read(&path).unwrap();
@@ -72,10 +57,10 @@ fn the_seal_is_the_hash_of_the_file_without_it() {
 
 #[test]
 fn a_closed_day_is_not_asked_for_again() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
-    finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-07"))).exits(0);
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
+    Run::backfill(&api).days(DAY, "2024-01-07").into(lake.path()).ok();
     let asked = api.settlements().len();
-    let result = finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-08"))).exits(0).result();
+    let result = Run::backfill(&api).days(DAY, "2024-01-08").into(lake.path()).ok().result();
     assert_eq!((&result["dates"]["skipped"], &result["dates"]["published"]), (&3.into(), &1.into()));
     assert_eq!(api.settlements().len(), asked + 1);
 }
@@ -84,22 +69,22 @@ fn a_closed_day_is_not_asked_for_again() {
 fn an_open_day_is_asked_for_again_unless_only_missing_days_are() {
     let pending = Api::new(|request| Reply::json(answer(&[row(request.date(), &[("STATUS_CD", r#""01""#)])])));
     let lake = tempfile::tempdir().unwrap();
-    finish(&mut backfill(&pending, lake.path(), (DAY, DAY))).exits(0);
+    Run::backfill(&pending).days(DAY, DAY).into(lake.path()).ok();
     assert_eq!(record(&day_file(lake.path(), DAY))["open_because"], serde_json::json!(["pending_rows"]));
-    let missing = finish(backfill(&pending, lake.path(), (DAY, DAY)).args(["--refetch", "missing"])).exits(0).result();
+    let missing = Run::backfill(&pending).days(DAY, DAY).into(lake.path()).args(["--refetch", "missing"]).ok().result();
     assert_eq!(missing["dates"]["skipped"], 1);
-    let open = finish(&mut backfill(&pending, lake.path(), (DAY, DAY))).exits(0).result();
+    let open = Run::backfill(&pending).days(DAY, DAY).into(lake.path()).ok().result();
     assert_eq!(open["dates"]["unchanged"], 1);
 }
 
 #[test]
 fn an_unchanged_day_is_not_written_whatever_the_order_of_its_rows() {
     let (a, b) = (row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#), ("NEW", "1")]));
-    let api = in_turn(vec![answer(&[a.clone(), b.clone()]), answer(&[b, a])]);
+    let api = Api::in_turn(vec![answer(&[a.clone(), b.clone()]), answer(&[b, a])]);
     let lake = tempfile::tempdir().unwrap();
-    again(&api, lake.path()).exits(0);
+    again(&api, lake.path()).ok();
     let before = std::fs::read(day_file(lake.path(), DAY)).unwrap();
-    let result = again(&api, lake.path()).exits(0).result();
+    let result = again(&api, lake.path()).ok().result();
     assert_eq!((&result["dates"]["unchanged"], &result["bytes_written"], &result["rows"]), (&1.into(), &0.into(), &2.into()));
     assert_eq!(std::fs::read(day_file(lake.path(), DAY)).unwrap(), before);
     assert_eq!(files(lake.path()).len(), 1);
@@ -108,10 +93,10 @@ fn an_unchanged_day_is_not_written_whatever_the_order_of_its_rows() {
 #[test]
 fn a_pair_of_equal_rows_for_another_pair_is_a_change() {
     let pair = |id: &str| vec![row("20240105", &[("TRXID", id)]); 2];
-    let api = in_turn(vec![answer(&pair(r#""A""#)), answer(&pair(r#""B""#))]);
+    let api = Api::in_turn(vec![answer(&pair(r#""A""#)), answer(&pair(r#""B""#))]);
     let lake = tempfile::tempdir().unwrap();
-    again(&api, lake.path()).exits(0);
-    let result = again(&api, lake.path()).exits(0).result();
+    again(&api, lake.path()).ok();
+    let result = again(&api, lake.path()).ok().result();
     assert_eq!((&result["restated"][0]["added"], &result["restated"][0]["removed"]), (&2.into(), &2.into()));
 }
 
@@ -125,12 +110,12 @@ fn a_restated_day_is_replaced_kept_and_reported() {
     // of two equal rows, one goes: rows are a multiset
     let before = answer(&[same.clone(), same.clone(), fee("230"), gone]);
     let after = answer(&[same, new.clone(), new, fee("231")]);
-    let api = in_turn(vec![before, after]);
+    let api = Api::in_turn(vec![before, after]);
     let lake = tempfile::tempdir().unwrap();
-    again(&api, lake.path()).exits(0);
+    again(&api, lake.path()).ok();
     let old = std::fs::read(day_file(lake.path(), DAY)).unwrap();
     let old_record = record(&day_file(lake.path(), DAY));
-    let ran = again(&api, lake.path()).exits(0);
+    let ran = again(&api, lake.path()).ok();
     assert_eq!(
         ran.result()["restated"],
         serde_json::json!([{
@@ -151,17 +136,17 @@ fn a_restated_day_is_replaced_kept_and_reported() {
 fn a_day_that_had_rows_is_not_replaced_by_none_unasked() {
     for (before, protected) in [(r#""03""#, true), (r#""01""#, false)] {
         let rows_of = answer(&[row("20240105", &[("STATUS_CD", before)])]);
-        let api = in_turn(vec![rows_of, r#"{"RESULTCODE":"E008"}"#.into()]);
+        let api = Api::in_turn(vec![rows_of, r#"{"RESULTCODE":"E008"}"#.into()]);
         let lake = tempfile::tempdir().unwrap();
-        again(&api, lake.path()).exits(0);
+        again(&api, lake.path()).ok();
         let ran = again(&api, lake.path());
         if protected {
             let ran = ran.exits(5);
             assert!(ran.failure("guard").contains("--allow-empty-replacement"));
             assert_eq!(rows(&day_file(lake.path(), DAY)).len(), 1);
-            finish(backfill(&api, lake.path(), (DAY, DAY)).args(["--refetch", "all", "--allow-empty-replacement"])).exits(0);
+            Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--refetch", "all", "--allow-empty-replacement"]).ok();
         } else {
-            ran.exits(0);
+            ran.ok();
         }
         assert_eq!(rows(&day_file(lake.path(), DAY)).len(), 0);
     }
@@ -174,12 +159,12 @@ fn days_empty_by_code_close_once_the_merchant_has_a_day_with_rows() {
         _ => Reply::json(r#"{"RESULTCODE":"E008","RESULTMSG":"none"}"#),
     });
     let lake = tempfile::tempdir().unwrap();
-    let ran = finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-06"))).exits(0);
+    let ran = Run::backfill(&api).days(DAY, "2024-01-06").into(lake.path()).ok();
     assert!(ran.stderr.contains("no row for any day"), "{ran:?}");
     let first = record(&day_file(lake.path(), DAY));
     assert_eq!(first["open_because"], serde_json::json!(["empty_unproven"]));
     // the run itself sees the rows, after it saw the empty days
-    let result = finish(backfill(&api, lake.path(), (DAY, "2024-01-07")).args(["--concurrency", "1"])).exits(0).result();
+    let result = Run::backfill(&api).days(DAY, "2024-01-07").into(lake.path()).args(["--concurrency", "1"]).ok().result();
     assert_eq!((&result["dates"]["published"], &result["restated"]), (&3.into(), &serde_json::json!([])));
     assert_eq!(result["bytes_written"], written(lake.path()));
     let closed = record(&day_file(lake.path(), DAY));
@@ -187,7 +172,7 @@ fn days_empty_by_code_close_once_the_merchant_has_a_day_with_rows() {
     assert!(closed["extracted_at"].as_str() > first["extracted_at"].as_str(), "{closed}");
     assert!(!lake.path().join("history").exists());
     // the lake knows
-    finish(&mut backfill(&api, lake.path(), ("2024-02-01", "2024-02-01"))).exits(0);
+    Run::backfill(&api).days("2024-02-01", "2024-02-01").into(lake.path()).ok();
     assert_eq!(record(&day_file(lake.path(), "2024-02-01"))["state"], "closed");
 }
 
@@ -233,7 +218,7 @@ fn a_lake_that_fails_when_days_are_closed_is_told_and_stops_the_run() {
         }
         _ => Reply::json(r#"{"RESULTCODE":"E008"}"#),
     });
-    let ran = finish(backfill(&api, lake.path(), (DAY, "2024-01-12")).args(["--concurrency", "1"])).exits(7);
+    let ran = Run::backfill(&api).days(DAY, "2024-01-12").into(lake.path()).args(["--concurrency", "1"]).exits(7);
     let result = ran.result();
     let dates = &result["dates"];
     assert_eq!((&dates["published"], &dates["failed"], &dates["empty"]), (&3.into(), &5.into(), &2.into()), "{result}");
@@ -245,7 +230,7 @@ fn a_lake_that_fails_when_days_are_closed_is_told_and_stops_the_run() {
 #[test]
 fn another_runs_later_rows_stay_under_an_answer_that_is_empty_by_code() {
     let (lake, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    finish(&mut backfill(&Api::new(one_row), other.path(), (DAY, DAY))).exits(0);
+    Run::backfill(&Api::one_row()).days(DAY, DAY).into(other.path()).ok();
     redate(&day_file(other.path(), DAY), Utc::now() + TimeDelta::minutes(2));
     let (ours, theirs) = (day_file(lake.path(), DAY), day_file(other.path(), DAY));
     let api = Api::new(move |request| {
@@ -259,7 +244,7 @@ fn another_runs_later_rows_stay_under_an_answer_that_is_empty_by_code() {
         obstruct(&ours);
         one_row(request)
     });
-    let ran = finish(backfill(&api, lake.path(), (DAY, "2024-01-06")).args(["--concurrency", "1"])).exits(0);
+    let ran = Run::backfill(&api).days(DAY, "2024-01-06").into(lake.path()).args(["--concurrency", "1"]).ok();
     let result = ran.result();
     let dates = &result["dates"];
     assert_eq!((&dates["published"], &dates["unchanged"], &dates["empty"], &result["rows"]), (&1.into(), &1.into(), &0.into(), &2.into()));
@@ -272,7 +257,7 @@ fn a_day_empty_by_code_that_is_not_over_stays_open_for_that_alone() {
         _ => one_row(request),
     });
     let lake = tempfile::tempdir().unwrap();
-    let result = finish(backfill(&api, lake.path(), ("2999-12-30", "2999-12-31")).args(["--concurrency", "1"])).exits(0).result();
+    let result = Run::backfill(&api).days("2999-12-30", "2999-12-31").into(lake.path()).args(["--concurrency", "1"]).ok().result();
     assert_eq!((&result["dates"]["published"], &result["dates"]["empty"]), (&2.into(), &1.into()));
     assert_eq!(result["bytes_written"], written(lake.path()));
     let told = record(&day_file(lake.path(), "2999-12-30"));
@@ -281,19 +266,19 @@ fn a_day_empty_by_code_that_is_not_over_stays_open_for_that_alone() {
 
 #[test]
 fn a_pay_date_that_has_not_passed_stays_open() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     let future = "2999-12-31";
-    finish(&mut backfill(&api, lake.path(), (future, future))).exits(0);
+    Run::backfill(&api).days(future, future).into(lake.path()).ok();
     assert_eq!(record(&day_file(lake.path(), future))["open_because"], serde_json::json!(["pay_date_not_passed"]));
 }
 
 #[test]
 fn a_lake_holds_one_environment() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     let dest = lake.path().to_str().unwrap();
     let simulated = ["backfill", "--env", "simulator", "--from", "2024-01-02", "--to", "2024-01-02", "--dest", dest];
-    run(&simulated).exits(0);
-    let ran = finish(&mut backfill(&api, lake.path(), ("2024-03-01", "2024-03-02"))).exits(2);
+    run(&simulated).ok();
+    let ran = Run::backfill(&api).days("2024-03-01", "2024-03-02").into(lake.path()).exits(2);
     assert!(ran.stderr.contains("simulator") && ran.stderr.contains("custom"), "{ran:?}");
     assert_eq!((api.tokens(), &ran.result()["dates"]["not_attempted"]), (0, &2.into()));
 }
@@ -302,21 +287,21 @@ fn a_lake_holds_one_environment() {
 fn a_damaged_file_does_not_hide_the_lakes_environment() {
     let lake = tempfile::tempdir().unwrap();
     let dest = lake.path().to_str().unwrap();
-    run(&["backfill", "--env", "simulator", "--api-id", "m1", "--from", DAY, "--to", "2024-01-07", "--dest", dest]).exits(0);
+    run(&["backfill", "--env", "simulator", "--api-id", "m1", "--from", DAY, "--to", "2024-01-07", "--dest", dest]).ok();
     std::fs::write(day_file(lake.path(), "2024-01-07"), "PAR1").unwrap();
-    let api = Api::new(one_row);
-    finish(&mut backfill(&api, lake.path(), ("2024-03-01", "2024-03-02"))).exits(2);
+    let api = Api::one_row();
+    Run::backfill(&api).days("2024-03-01", "2024-03-02").into(lake.path()).exits(2);
     assert_eq!(api.tokens(), 0);
 }
 
 #[test]
 fn a_lake_that_fails_day_after_day_stops_the_run() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
-    finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
+    Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
     for day in 6..=28 {
         std::fs::write(lake.path().join(format!("settlements/pay_date=2024-01-{day:02}")), "in the way").unwrap();
     }
-    let ran = finish(backfill(&api, lake.path(), (DAY, "2024-01-28")).args(["--refetch", "all", "--concurrency", "1"])).exits(7);
+    let ran = Run::backfill(&api).days(DAY, "2024-01-28").into(lake.path()).args(["--refetch", "all", "--concurrency", "1"]).exits(7);
     let dates = &ran.result()["dates"];
     assert_eq!((&dates["unchanged"], &dates["failed"], &dates["not_attempted"]), (&1.into(), &5.into(), &18.into()));
 }
@@ -324,12 +309,12 @@ fn a_lake_that_fails_day_after_day_stops_the_run() {
 #[test]
 fn a_later_answer_in_the_lake_stays_and_its_figures_are_told() {
     let lake = tempfile::tempdir().unwrap();
-    finish(&mut backfill(&Api::new(one_row), lake.path(), (DAY, DAY))).exits(0);
+    Run::backfill(&Api::one_row()).days(DAY, DAY).into(lake.path()).ok();
     let path = day_file(lake.path(), DAY);
     // another run's, that asked after this one; or of a machine whose clock is a little ahead
     let later = redate(&path, Utc::now() + TimeDelta::minutes(2));
     let second = Api::answering(answer(&[row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#)])]));
-    let ran = again(&second, lake.path()).exits(0);
+    let ran = again(&second, lake.path()).ok();
     assert_eq!((&ran.result()["rows"], &ran.result()["dates"]["unchanged"]), (&1.into(), &1.into()));
     assert!(ran.stderr.contains("later response"), "{ran:?}");
     assert_eq!(std::fs::read(&path).unwrap(), later);
@@ -337,17 +322,17 @@ fn a_later_answer_in_the_lake_stays_and_its_figures_are_told() {
 
 #[test]
 fn a_day_dated_ahead_is_asked_for_again_and_replaced() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
-    finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
+    Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
     let path = day_file(lake.path(), DAY);
     redate(&path, Utc::now() + TimeDelta::days(400));
     // closed, and yet
-    let ran = finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    let ran = Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
     assert_eq!((&ran.result()["dates"]["published"], &ran.result()["restated"]), (&1.into(), &serde_json::json!([])));
     assert!(ran.stderr.contains("check the clocks"), "{ran:?}");
     let dated: DateTime<Utc> = record(&path)["extracted_at"].as_str().unwrap().parse().unwrap();
     assert!(dated <= Utc::now(), "{dated}");
-    assert_eq!(finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0).result()["dates"]["skipped"], 1);
+    assert_eq!(Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok().result()["dates"]["skipped"], 1);
 }
 
 #[test]
@@ -355,7 +340,7 @@ fn a_clock_that_is_not_the_apis_is_told_once() {
     let apart = |date: &'static str| {
         let api = Api::new(move |request| Reply::new(200, &[("Date", date)], answer(&[row(request.date(), &[])])));
         let lake = tempfile::tempdir().unwrap();
-        let ran = finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-08"))).exits(0);
+        let ran = Run::backfill(&api).days(DAY, "2024-01-08").into(lake.path()).ok();
         ran.stderr.matches("clock differs from the API's").count()
     };
     assert_eq!([apart("Fri, 05 Jan 2024 00:00:00 GMT"), apart("whenever")], [1, 0]);
@@ -363,10 +348,10 @@ fn a_clock_that_is_not_the_apis_is_told_once() {
 
 #[test]
 fn a_damaged_file_is_fetched_again_and_kept_as_evidence() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
-    finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
+    Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
     std::fs::write(day_file(lake.path(), DAY), b"PAR1 not any more").unwrap();
-    let ran = finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+    let ran = Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
     assert_eq!(ran.result()["dates"]["published"], 1);
     assert_eq!(rows(&day_file(lake.path(), DAY)).len(), 1);
     assert!(files(lake.path()).iter().any(|file| file.starts_with("history/") && file.ends_with("-00000000.parquet")));
@@ -375,27 +360,27 @@ fn a_damaged_file_is_fetched_again_and_kept_as_evidence() {
 #[test]
 fn a_flipped_bit_is_mended_by_asking_again_though_the_record_reads() {
     for (second, restated) in [(answer(&[row("20240105", &[])]), false), (answer(&[row("20240105", &[("FEE", "231")])]), true)] {
-        let api = in_turn(vec![answer(&[row("20240105", &[])]), second]);
+        let api = Api::in_turn(vec![answer(&[row("20240105", &[])]), second]);
         let lake = tempfile::tempdir().unwrap();
-        finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(0);
+        Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
         let mut bytes = std::fs::read(day_file(lake.path(), DAY)).unwrap();
         bytes[100] ^= 1;
         std::fs::write(day_file(lake.path(), DAY), &bytes).unwrap();
-        let ran = again(&api, lake.path()).exits(0);
+        let ran = again(&api, lake.path()).ok();
         assert_eq!(ran.result()["dates"]["published"], 1, "{restated}: {ran:?}");
         assert!(ran.stderr.contains("replacing a damaged file"), "{ran:?}");
         let history: Vec<String> = files(lake.path()).into_iter().filter(|file| file.starts_with("history/")).collect();
         assert!(history.len() == 1 && history[0].ends_with("-00000000.parquet"), "{history:?}");
         assert_eq!(std::fs::read(lake.path().join(&history[0])).unwrap(), bytes);
-        finish(binary().args(["verify", "--dest"]).arg(lake.path())).exits(0);
+        Run::new("verify").into(lake.path()).ok();
     }
 }
 
 #[test]
 fn a_dry_run_touches_nothing() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     let dest = lake.path().join("not there");
-    let plan = finish(backfill(&api, &dest, (DAY, "2024-01-06")).arg("--dry-run")).exits(0).result();
+    let plan = Run::backfill(&api).days(DAY, "2024-01-06").into(&dest).arg("--dry-run").ok().result();
     assert_eq!(
         plan["days"][1],
         serde_json::json!({ "merchant_id": "m1", "pay_date": "2024-01-06", "action": "fetch", "reason": "missing" })
@@ -410,20 +395,20 @@ fn ids_and_folders_of_any_kind_stay_inside_the_lake() {
         let dest = root.path().join("내 lake #1%20");
         let mut command = binary();
         command.args(["backfill", "--env", "simulator", "--api-id", id, "--from", DAY, "--to", DAY, "--dest"]).arg(&dest);
-        finish(&mut command).exits(0);
+        finish(&mut command).ok();
         assert_eq!(files(root.path()), [format!("내 lake #1%20/settlements/pay_date={DAY}/{name}.parquet")]);
-        assert_eq!(finish(&mut command).exits(0).result()["dates"]["skipped"], 1, "{id} is not found again");
+        assert_eq!(finish(&mut command).ok().result()["dates"]["skipped"], 1, "{id} is not found again");
     }
 }
 
 #[test]
 fn a_lake_that_cannot_be_is_said_before_anything_is_asked() {
-    let api = Api::new(one_row);
+    let api = Api::one_row();
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("file");
     std::fs::write(&file, "").unwrap();
     for dest in [file.clone(), file.join("below")] {
-        let ran = finish(&mut backfill(&api, &dest, (DAY, DAY))).exits(7);
+        let ran = Run::backfill(&api).days(DAY, DAY).into(&dest).exits(7);
         assert!(ran.stderr.contains("cannot open the lake"), "{ran:?}");
     }
     assert_eq!(api.tokens(), 0);
@@ -475,7 +460,7 @@ fn a_killed_run_leaves_whole_days_and_the_next_run_sweeps() {
         assert_eq!(rows(&lake.path().join(file)).len(), 1);
     }
     assert!(lake.path().join(".staging").exists(), "the run was to leave something");
-    finish(&mut backfill(&api, lake.path(), ("2024-01-01", "2024-01-02"))).exits(0);
+    Run::backfill(&api).days("2024-01-01", "2024-01-02").into(lake.path()).ok();
     assert!(!lake.path().join(".staging").exists());
 }
 
@@ -489,13 +474,13 @@ fn a_sweep_leaves_a_living_runs_files_alone() {
     });
     let lake = tempfile::tempdir().unwrap();
     std::thread::scope(|scope| {
-        let slow = scope.spawn(|| finish(&mut backfill(&api, lake.path(), ("2024-01-01", "2024-01-01"))));
+        let slow = scope.spawn(|| Run::backfill(&api).days("2024-01-01", "2024-01-01").into(lake.path()).ran());
         while api.settlements().is_empty() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        finish(&mut backfill(&api, lake.path(), ("2024-01-02", "2024-01-02"))).exits(0);
+        Run::backfill(&api).days("2024-01-02", "2024-01-02").into(lake.path()).ok();
         assert!(lake.path().join(".staging").exists());
-        slow.join().unwrap().exits(0);
+        slow.join().unwrap().ok();
     });
     assert_eq!(files(lake.path()).len(), 2);
     assert!(!lake.path().join(".staging").exists());
@@ -503,17 +488,21 @@ fn a_sweep_leaves_a_living_runs_files_alone() {
 
 #[test]
 fn the_result_is_also_written_to_a_file_however_the_run_ends() {
-    let (api, lake) = (Api::new(one_row), tempfile::tempdir().unwrap());
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     let path = lake.path().join("result.json");
     let read = || serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    let ran = finish(backfill(&api, &lake.path().join("lake"), (DAY, DAY)).arg("--result-file").arg(&path)).exits(0);
+    let ran = Run::backfill(&api).days(DAY, DAY).into(lake.path().join("lake")).arg("--result-file").arg(&path).ok();
     assert_eq!(read(), ran.result());
-    let ran = finish(backfill(&api, &path, (DAY, DAY)).arg("--result-file").arg(&path)).exits(7);
+    let ran = Run::backfill(&api).days(DAY, DAY).into(&path).arg("--result-file").arg(&path).exits(7);
     assert_eq!((read(), &read()["exit_code"]), (ran.result(), &7.into()));
-    let plan = finish(backfill(&api, &lake.path().join("lake"), (DAY, DAY)).args(["--dry-run", "--result-file"]).arg(&path)).exits(0);
+    let plan = Run::backfill(&api).days(DAY, DAY).into(lake.path().join("lake")).args(["--dry-run", "--result-file"]).arg(&path).ok();
     assert_eq!(read(), plan.result());
     let asked = api.settlements().len();
-    finish(backfill(&api, &lake.path().join("lake"), (DAY, DAY)).args(["--refetch", "all", "--result-file", "/no/such/folder/x"])).exits(2);
+    Run::backfill(&api)
+        .days(DAY, DAY)
+        .into(lake.path().join("lake"))
+        .args(["--refetch", "all", "--result-file", "/no/such/folder/x"])
+        .exits(2);
     assert_eq!(api.settlements().len(), asked);
     let file = path.to_str().unwrap();
     run(&["backfill", "--from", DAY, "--to", "soon", "--dest", "x", "--result-file", file]).exits(2);

@@ -1,16 +1,12 @@
 //! Every row of the tolerate/refuse table, through the real binary: what the API may answer, and
 //! what of it lands or why it does not.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
-
-mod support;
-
 use std::path::Path;
 
+use crate::support::api::{Api, Reply, answer, row};
+use crate::support::lake::{day_file, files, record, rows};
+use crate::support::{Ran, Run};
 use encoding_rs::EUC_KR;
-use support::api::{Api, Reply, answer, row};
-use support::lake::{day_file, files, record, rows};
-use support::{Ran, backfill, finish};
 
 const DAY: &str = "2024-01-05";
 const DATE: &str = "20240105";
@@ -18,16 +14,16 @@ const DATE: &str = "20240105";
 /// Runs a backfill of one day whose settlement answer is `reply`.
 fn fetch(dest: &Path, reply: Reply) -> (Ran, Api) {
     let api = Api::new(move |_| reply.clone());
-    let ran = finish(backfill(&api, dest, (DAY, DAY)).args(["--retries", "1"]));
+    let ran = Run::backfill(&api).days(DAY, DAY).into(dest).args(["--retries", "1"]).ran();
     (ran, api)
 }
 
 /// The rows that land from an answer which must be taken.
 #[track_caller]
-fn landed(reply: Reply) -> Vec<support::lake::Row> {
+fn landed(reply: Reply) -> Vec<crate::support::lake::Row> {
     let lake = tempfile::tempdir().unwrap();
     let (ran, _) = fetch(lake.path(), reply);
-    ran.exits(0);
+    ran.ok();
     rows(&day_file(lake.path(), DAY))
 }
 
@@ -216,10 +212,10 @@ fn rows_that_cannot_be_kept_are_not_left_out() {
     let lake = tempfile::tempdir().unwrap();
     std::fs::write(lake.path().join("rejects"), "in the way").unwrap();
     let api = Api::answering(answer(&[row(DATE, &[]), row(DATE, &[("FEE", "true")])]));
-    let ran = finish(backfill(&api, lake.path(), (DAY, DAY)).args(["--bad-rows", "reject"])).exits(7);
+    let ran = Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--bad-rows", "reject"]).exits(7);
     assert!(ran.failure("storage").contains("rejects/"));
     assert_eq!(files(lake.path()), ["rejects"]);
-    let ran = finish(&mut backfill(&api, lake.path(), (DAY, DAY))).exits(5);
+    let ran = Run::backfill(&api).days(DAY, DAY).into(lake.path()).exits(5);
     assert!(ran.failure("contract").contains("could not be kept"));
 }
 
@@ -228,7 +224,7 @@ fn nothing_in_data_is_an_empty_day() {
     for data in [r#","DATA":null"#, r#","DATA":"""#, r#","DATA":{}"#, r#","DATA":{ }"#, r#","DATA":[]"#, r#","DATA":[ ]"#, ""] {
         let lake = tempfile::tempdir().unwrap();
         let (ran, _) = fetch(lake.path(), Reply::json(format!(r#"{{"RESULTCODE":"0000","RESULTMSG":"ok"{data}}}"#)));
-        assert_eq!(ran.exits(0).result()["dates"]["empty"], 1, "{data}");
+        assert_eq!(ran.ok().result()["dates"]["empty"], 1, "{data}");
         let file = day_file(lake.path(), DAY);
         assert_eq!(rows(&file).len(), 0);
         assert_eq!(record(&file)["state"], "closed", "{data}");
@@ -240,15 +236,15 @@ fn codes_that_mean_no_rows_are_a_setting() {
     let none = |code: &str| Reply::json(format!(r#"{{"RESULTCODE":"{code}","RESULTMSG":"검색 결과가 없습니다"}}"#));
     let lake = tempfile::tempdir().unwrap();
     let (ran, _) = fetch(lake.path(), none("E008"));
-    assert_eq!(ran.exits(0).result()["dates"]["empty"], 1);
+    assert_eq!(ran.ok().result()["dates"]["empty"], 1);
     // a code alone may be a wrong account, so the day stays open
     assert_eq!(record(&day_file(lake.path(), DAY))["state"], "open");
 
     assert!(refused(none("E123"), "upstream").contains("E123"));
     let api = Api::new(move |_| none("E123"));
     let lake = tempfile::tempdir().unwrap();
-    let set = finish(backfill(&api, lake.path(), (DAY, DAY)).args(["--empty-code", "E123"]));
-    assert_eq!(set.exits(0).result()["dates"]["empty"], 1);
+    let set = Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--empty-code", "E123"]).ran();
+    assert_eq!(set.ok().result()["dates"]["empty"], 1);
 }
 
 #[test]
@@ -301,7 +297,7 @@ fn absent_amounts_are_null_and_counted() {
     let lake = tempfile::tempdir().unwrap();
     let cancelled = row(DATE, &[("FEE", r#""-""#), ("VAT", r#""""#), ("PAYMENTAMT", "null"), ("FINALAMT", r#"" - ""#)]);
     let (ran, _) = fetch(lake.path(), Reply::json(answer(&[cancelled.clone(), cancelled])));
-    let result = ran.exits(0).result();
+    let result = ran.ok().result();
     assert_eq!(result["totals"]["auth_amount"], "20000.00");
     assert_eq!(result["totals"]["payment_amount"], "0.00");
     let file = day_file(lake.path(), DAY);
@@ -378,7 +374,7 @@ fn unknown_fields_are_kept_as_sorted_json_and_warned_of_once() {
         let extra = [("ZED", "1.10"), ("ALPHA", r#"{"b": [1, "x"], "a": null}"#)];
         Reply::json(answer(&[row(request.date(), &extra), row(request.date(), &[])]))
     });
-    let ran = finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-06"))).exits(0);
+    let ran = Run::backfill(&api).days(DAY, "2024-01-06").into(lake.path()).ok();
     let found = rows(&day_file(lake.path(), DAY));
     assert_eq!(found[0]["extra"], r#"{"ALPHA":{"a":null,"b":[1,"x"]},"ZED":1.10}"#);
     assert!(!found[1].contains_key("extra"));
@@ -413,7 +409,7 @@ fn rejecting_bad_rows_publishes_the_rest_and_keeps_the_evidence() {
     let bad = row(DATE, &[("FEE", r#""12x4""#)]);
     let body = answer(&[good.clone(), bad, good, row(DATE, &[("PAYOFFDT", r#""20231231""#)]), "7".into()]);
     let api = Api::answering(body);
-    let rejecting = finish(backfill(&api, lake.path(), (DAY, DAY)).args(["--bad-rows", "reject"])).exits(3);
+    let rejecting = Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--bad-rows", "reject"]).exits(3);
     assert_eq!(rejecting.result()["rejected_rows"], 3);
     assert_eq!(rejecting.result()["rows"], 2);
     let file = day_file(lake.path(), DAY);
@@ -423,7 +419,7 @@ fn rejecting_bad_rows_publishes_the_rest_and_keeps_the_evidence() {
 
     // the same evidence where the day is refused
     let strict = tempfile::tempdir().unwrap();
-    let refused = finish(&mut backfill(&api, strict.path(), (DAY, DAY))).exits(5);
+    let refused = Run::backfill(&api).days(DAY, DAY).into(strict.path()).exits(5);
     assert!(refused.failure("contract").contains("2 more bad rows"));
     for root in [lake.path(), strict.path()] {
         let rejects: Vec<String> = files(root).into_iter().filter(|file| file.starts_with("rejects/pay_date=2024-01-05/m1-")).collect();
@@ -444,7 +440,7 @@ fn a_bad_day_does_not_stop_the_others() {
         let fee = if request.date() == "20240106" { r#""x""# } else { r#""1""# };
         Reply::json(answer(&[row(request.date(), &[("FEE", fee)])]))
     });
-    let ran = finish(&mut backfill(&api, lake.path(), (DAY, "2024-01-07"))).exits(3);
+    let ran = Run::backfill(&api).days(DAY, "2024-01-07").into(lake.path()).exits(3);
     assert_eq!(ran.result()["dates"]["published"], 2);
     assert_eq!(ran.result()["failures"][0]["pay_date"], "2024-01-06");
     assert!(day_file(lake.path(), "2024-01-07").exists() && !day_file(lake.path(), "2024-01-06").exists());
