@@ -1,7 +1,7 @@
-//! How errors are told: each layer once, in one line.
+//! How errors are printed: each layer once, in one line.
 
-/// An error and its causes, in one line; a cause that the line already tells is left out, as some
-/// libraries put their causes' texts into their own.
+/// An error and its causes, in one line. A cause whose text the line already contains is left out, because some
+/// libraries repeat their causes' texts in their own.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut source = error.source();

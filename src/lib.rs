@@ -1,14 +1,19 @@
 //! Extracts CookiePay settlements, one pay date at a time, to a partitioned Parquet lake.
 //!
 //! ```text
-//! main → cli → (plan ← lake records) → run: for each pay date   api → settlement → lake   ⟶ result
-//!                                                             fetch  normalize  publish
+//! main ─ cli ─ settings ─┐
+//!                        ▼
+//!   jobs ──────────── engine ──────────── telemetry
+//!   fetch, rebuild    plan → walk → result
+//!    │        │          │
+//!    ▼        ▼          ▼
+//! cookiepay ─► settlement ◄─ lake ◄─ readers of the lake: status, verify
+//! gateway      the table     where it lands
 //! ```
 //!
-//! Start reading at [`extract`]: one day from its request to its published object. [`run`] does that
-//! for a range, for the days that [`plan`] names, and [`rebuild`] makes days again from what was kept;
-//! [`walk`] has the days in flight, and [`result`] says what came of them. The [`simulator`] stands in
-//! for the API.
+//! Start reading at [`engine::execute`], which runs any job. [`jobs::fetch`] plans a range and reads one day from the API;
+//! [`jobs::rebuild`] does the same from saved responses. [`lake::publish`] decides whether a day may replace the stored
+//! one, and publishes it in one step. The [`simulator`] stands in for the API.
 
 pub mod calendar;
 pub mod cli;

@@ -3,22 +3,23 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    few_pools();
+    limit_malloc_arenas();
     cookiepay_etl::cli::main()
 }
 
-/// Days are read and encoded on some thirty threads that take turns. glibc would give them eight pools of memory a
-/// core, each of which grows to what the busiest moments need: with four, many small days take a third less, and a
-/// long run's memory hardly rises after its first thousand days. What the user says in the environment holds.
+/// Days are read and encoded on about thirty blocking threads, few of which run at the same time. By default glibc gives
+/// them eight arenas per core, each of which grows to the peak of its busiest moment: with four, many small days need a
+/// third less memory, and a long run's memory hardly grows after its first thousand days. A setting in the environment
+/// takes precedence.
 #[cfg(target_env = "gnu")]
-#[expect(unsafe_code, reason = "only glibc itself can be told, and no safe library does")]
-fn few_pools() {
+#[expect(unsafe_code, reason = "glibc's own setting, for which no library has a safe function")]
+fn limit_malloc_arenas() {
     if ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"].into_iter().any(|name| std::env::var_os(name).is_some()) {
         return;
     }
-    // SAFETY: takes two numbers, and is called before there is a second thread.
+    // SAFETY: takes two integers, and no other thread runs yet.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 4) };
 }
 
 #[cfg(not(target_env = "gnu"))]
-fn few_pools() {}
+fn limit_malloc_arenas() {}

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backfill_fetches_what_is_missing_and_of_the_rest_what_it_is_told_to() {
+    fn a_backfill_fetches_missing_days_and_those_that_its_flags_include() {
         let stored = || {
             let open = record(&[OpenReason::PendingRows], 1);
             vec![(28, record(&[], 1)), (29, open), (30, Stored::Unreadable("it is not a Parquet file".into()))]

@@ -38,7 +38,7 @@ pub struct ClientConfig {
     /// The API's root.
     pub base_url: Url,
     /// The longest silence, before a response begins or inside it; and how long a body may be slower than
-    /// [`super::body::SLOWEST_PACE`].
+    /// `SLOWEST_PACE`.
     pub timeout: Duration,
     /// The longest wait for a connection.
     pub connect_timeout: Duration,

@@ -208,7 +208,7 @@ fn append_decoded(decoder: &mut Decoder, block: &[u8], last: bool, out: &mut Str
     }
 }
 
-/// Tells the transport's failure, which passes through readers unchanged, from the decoder's own.
+/// Distinguishes the transport's failure, which passes through readers unchanged, from the decoder's own.
 fn failure(error: io::Error, bytes: u64) -> ApiError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => ApiError::Gzip(format!("ends early, after {bytes} bytes decompressed")),

@@ -260,7 +260,7 @@ impl<E, F: FnMut(u64, &ScannedRow<'_>) -> Result<(), E>> Reader<'_, F> {
             if verdict == Verdict::Empty {
                 return shape("a row under a code that means no rows");
             }
-            // whatever stands among rows is a row: what it lacks is then refused by name
+            // anything among rows counts as a row: a field that it lacks is then refused by name
             parts.rows = true;
             self.kept_row()?;
         } else {
@@ -413,10 +413,10 @@ mod tests {
     use super::*;
     use crate::cookiepay::decode::Charset;
 
-    /// The rows' texts, or what is wrong; the answer arrives `step` bytes at a time.
-    fn rows(answer: &[u8], step: usize, content_type: Option<&str>) -> Result<Vec<String>, String> {
+    /// The rows' texts, or what is wrong; the response arrives `step` bytes at a time.
+    fn rows(response: &[u8], step: usize, content_type: Option<&str>) -> Result<Vec<String>, String> {
         let mut rows = Vec::new();
-        let body = BufReader::with_capacity(step, Cursor::new(answer.to_vec()));
+        let body = BufReader::with_capacity(step, Cursor::new(response.to_vec()));
         let charset = Charset::from_content_type(content_type).map_err(|error| error.to_string())?;
         let text = TextReader::new(body, charset, 1 << 30).map_err(|error| error.to_string())?;
         let read = super::read(text, &["E008".to_owned()], |position, row| {
@@ -425,8 +425,8 @@ mod tests {
             Ok::<(), ()>(())
         });
         match read {
-            Ok(answer) => {
-                assert_eq!(answer.rows, rows.len() as u64);
+            Ok(response) => {
+                assert_eq!(response.rows, rows.len() as u64);
                 Ok(rows)
             }
             Err(ReadError::Api(error)) => Err(error.to_string()),
@@ -448,14 +448,14 @@ mod tests {
 
     #[test]
     fn bytes_outside_utf8_differ_from_a_split_character() {
-        let mut answer = "\u{FEFF}{\"RESULTCODE\":\"0000\",\"DATA\":[{\"A\":\"가\"}]}".as_bytes().to_vec();
+        let mut response = "\u{FEFF}{\"RESULTCODE\":\"0000\",\"DATA\":[{\"A\":\"가\"}]}".as_bytes().to_vec();
         for step in 1..8 {
-            assert_eq!(rows(&answer, step, None), Ok(vec![r#"{"A":"가"}"#.to_owned()]));
+            assert_eq!(rows(&response, step, None), Ok(vec![r#"{"A":"가"}"#.to_owned()]));
         }
-        let at = answer.iter().rposition(|byte| !byte.is_ascii()).unwrap() - 2;
-        answer.remove(at + 2);
+        let at = response.iter().rposition(|byte| !byte.is_ascii()).unwrap() - 2;
+        response.remove(at + 2);
         for step in 1..8 {
-            assert!(rows(&answer, step, None).is_err_and(|error| error.contains("not UTF-8")), "{step}");
+            assert!(rows(&response, step, None).is_err_and(|error| error.contains("not UTF-8")), "{step}");
         }
     }
 
@@ -495,30 +495,30 @@ mod tests {
             let list = serde_json::Value::from(data.clone());
             let list = if pretty { format!("{list:#}") } else { list.to_string() };
             let code = r#""RESULTCODE":"0000","RESULTMSG":"정상""#;
-            let answer = if code_first { format!("{{{code},\"DATA\":{list}}}") } else { format!("{{\"DATA\":{list},{code}}}") };
+            let response = if code_first { format!("{{{code},\"DATA\":{list}}}") } else { format!("{{\"DATA\":{list},{code}}}") };
             let expected = |rows: Result<Vec<String>, String>| match rows {
                 Ok(rows) => same_json(&rows, &data),
                 Err(_) => false,
             };
             if korean {
-                let (bytes, _, lossy) = encoding_rs::EUC_KR.encode(&answer);
+                let (bytes, _, lossy) = encoding_rs::EUC_KR.encode(&response);
                 if !lossy {
-                    prop_assert!(expected(rows(&bytes, step, Some("text/json; charset=euc-kr"))), "{}", answer);
+                    prop_assert!(expected(rows(&bytes, step, Some("text/json; charset=euc-kr"))), "{}", response);
                 }
             } else {
-                prop_assert!(expected(rows(answer.as_bytes(), step, None)), "{}", answer);
+                prop_assert!(expected(rows(response.as_bytes(), step, None)), "{}", response);
             }
         }
 
-        /// Cut or damaged anywhere, an answer is refused or read as serde_json reads it; never a panic.
+        /// Cut or damaged anywhere, a response is refused or read as serde_json reads it; never a panic.
         #[test]
         fn damaged_responses_are_refused_if_serde_json_refuses_them(at in 0usize..200, byte: u8, cut: bool, step in 1usize..40) {
-            let mut answer = r#"{"RESULTCODE":"0000","RESULTMSG":"ok","DATA":[{"A":"1\u00e9","B":-1.5e3,"C":null},{"D":[true,{"E":"가"}]}]}"#.as_bytes().to_vec();
-            let at = at % answer.len();
-            if cut { answer.truncate(at) } else { answer[at] = byte }
-            let ours = rows(&answer, step, None);
-            match serde_json::from_slice::<serde_json::Value>(&answer) {
-                Err(_) => prop_assert!(ours.is_err(), "{:?}", String::from_utf8_lossy(&answer)),
+            let mut response = r#"{"RESULTCODE":"0000","RESULTMSG":"ok","DATA":[{"A":"1\u00e9","B":-1.5e3,"C":null},{"D":[true,{"E":"가"}]}]}"#.as_bytes().to_vec();
+            let at = at % response.len();
+            if cut { response.truncate(at) } else { response[at] = byte }
+            let ours = rows(&response, step, None);
+            match serde_json::from_slice::<serde_json::Value>(&response) {
+                Err(_) => prop_assert!(ours.is_err(), "{:?}", String::from_utf8_lossy(&response)),
                 Ok(theirs) => if let Ok(ours) = ours {
                     let theirs = theirs["DATA"].as_array().cloned().unwrap_or_default();
                     prop_assert!(same_json(&ours, &theirs));

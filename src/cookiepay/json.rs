@@ -2,11 +2,11 @@
 //!
 //! It finds where values begin and end and checks their grammar; it borrows, never allocates for a
 //! plain value, and never turns a number into a float. It does no I/O: a value that the bytes at
-//! hand do not finish is [`Scan::Incomplete`], and the caller comes again with more.
+//! hand do not finish is [`Scan::Incomplete`], and the caller scans again when it has more.
 
 use std::borrow::Cow;
 
-/// Nesting beyond this is refused: no settlement answer comes near it, and recursion stays bounded.
+/// Nesting beyond this is refused: no settlement response comes near it, and recursion stays bounded.
 const MAX_DEPTH: u8 = 64;
 
 /// Why a scan did not reach the end of a value.
@@ -23,15 +23,15 @@ type Scanned<T> = Result<T, Scan>;
 /// A JSON string's bytes between its quotes, escapes not yet decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RawStr<'a> {
-    /// The string, and all that is at hand behind it.
+    /// The string, and everything read so far that follows it.
     rest: &'a str,
     length: usize,
     escaped: bool,
 }
 
 impl<'a> RawStr<'a> {
-    /// The string at `at`, where it is one, has no escapes and its end is at hand; with the offset after it. Most
-    /// values are such, and this is most of what reading them costs.
+    /// The string at `at` and the offset after it, if it is a string without escapes whose end has been read. Most values
+    /// are, and reading them costs most of a scan.
     #[inline]
     pub(crate) fn plain(input: &'a str, at: usize) -> Option<(Self, usize)> {
         let start = at + 1;
@@ -43,7 +43,7 @@ impl<'a> RawStr<'a> {
         Some((Self { rest, length: end - start, escaped: false }, end + 1))
     }
 
-    /// The string with its escapes decoded; borrowed where there are none.
+    /// The string with its escapes decoded; borrowed if it has none.
     pub(crate) fn decode(self) -> Cow<'a, str> {
         let text = &self.rest[..self.length];
         if !self.escaped {
@@ -71,7 +71,7 @@ impl<'a> RawStr<'a> {
         Cow::Owned(out)
     }
 
-    /// The text where it stands, with what follows it, and its length; `None` if it has escapes.
+    /// The text and what follows it, and the text's length; `None` if it has escapes.
     #[inline]
     pub(super) fn borrowed(self) -> Option<(&'a str, usize)> {
         (!self.escaped).then_some((self.rest, self.length))
@@ -100,7 +100,7 @@ fn hex4(digits: &[u8]) -> Option<u16> {
     })
 }
 
-/// A scanned value, borrowed from the answer.
+/// A scanned value, borrowed from the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
     /// `null`
@@ -150,19 +150,19 @@ pub(crate) fn string(input: &str, at: usize) -> Scanned<(RawStr<'_>, usize)> {
     }
 }
 
-/// Where the characters end, from `pos` on, that stand for themselves in a string. Looks at eight at a
-/// time: this is where most of an answer's bytes are read.
+/// Where the run of characters that need no decoding ends, from `pos` on. Compares eight bytes at a time,
+/// because most bytes of a response are read here.
 #[inline]
 fn plain_run(bytes: &[u8], mut pos: usize) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
-    // a byte's high bit where that byte is below `limit`, or borrowed from one that is
+    // sets the high bit of each byte that is below `limit`, or that lent a borrow to one that is
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
     while let Some(eight) = bytes.get(pos..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*eight);
         let special = below(word ^ (ONES * u64::from(b'"')), 1) | below(word ^ (ONES * u64::from(b'\\')), 1) | below(word, 0x20);
         if special != 0 {
-            // the lowest such bit is never a borrowed one
+            // the lowest such bit is never due to a borrow
             return pos + (special.trailing_zeros() / 8) as usize;
         }
         pos += 8;
@@ -325,7 +325,7 @@ fn number(input: &str, at: usize) -> Scanned<usize> {
 /// have equal text; returns the offset after it. Numbers and strings keep their meaning to the digit.
 ///
 /// # Errors
-/// A key given twice in one object. The value must have passed [`value`], which bounds its depth.
+/// A duplicate key in one object. The value must have passed [`value`], which bounds its depth.
 pub(crate) fn canonical(input: &str, at: usize, out: &mut String) -> Scanned<usize> {
     match peek(input, at)? {
         b'"' => {
@@ -387,7 +387,7 @@ pub(crate) fn compact(text: &str) -> String {
         .collect()
 }
 
-/// Writes an object of keys and already canonical values, in the order given.
+/// Writes an object of keys and already canonical values, in this order.
 pub(crate) fn write_object<K: AsRef<str>>(pairs: &[(K, String)], out: &mut String) {
     out.push('{');
     for (index, (key, value)) in pairs.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Runs any job: plans each merchant's days, walks them, and concludes with one result.
 //!
-//! A [`job`] says what to do about each day and how to read one. The [`walk`](walk::Walk) reads and publishes several days in
+//! A [`job`] says what to do about each day and how to read one. The walk reads and publishes several days in
 //! parallel, bounded by [`shutdown`] and a breaker. A [`failure`] of any folder has one form here. [`result`] is what the
 //! run prints. Knows neither the API nor what a file looks like.
 

@@ -13,7 +13,7 @@ const GRACE: Duration = Duration::from_secs(3);
 /// How much longer a day may take that is being committed by then: the result should include it.
 const COMMIT_GRACE: Duration = Duration::from_secs(1);
 
-/// A signal that asked the run to stop.
+/// A signal that stops the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT.

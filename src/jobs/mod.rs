@@ -1,5 +1,5 @@
 //! The two jobs: fetching days from the API, and rebuilding them from what the lake kept. Each has a plan and a way to
-//! read one day; [`encode`] turns a response into a day's file for both.
+//! read one day; `encode` turns a response into a day's file for both.
 //!
 //! This is where the gateway, the table and the lake meet, and nowhere else.
 

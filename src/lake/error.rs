@@ -10,7 +10,7 @@ pub enum LakeError {
     /// The destination cannot be used.
     #[error("cannot use {dest} as a lake: {reason}")]
     Destination {
-        /// As given.
+        /// As the user wrote it.
         dest: String,
         /// Why not, and what to do.
         reason: String,
@@ -18,7 +18,7 @@ pub enum LakeError {
     /// The destination could not be opened.
     #[error("cannot open the lake at {dest}")]
     Open {
-        /// As given.
+        /// As the user wrote it.
         dest: String,
         /// What the file system or the client reported.
         #[source]

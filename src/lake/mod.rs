@@ -2,7 +2,7 @@
 //!
 //! Start at [`store`], which opens a [`destination`] on one of two kinds of storage (`backend`), reads days and stages new ones.
 //! [`publish`] puts staged days into the table, and `keep` keeps the versions that they replace. [`layout`] names objects,
-//! [`writer`] writes and seals a day's Parquet file, [`file`] reads one, [`record`] is what each file states about its day, and
+//! [`writer`] writes and seals a day's Parquet file, [`mod@file`] reads one, [`record`] is what each file states about its day, and
 //! `audit` checks a file against it; [`response`] saves responses as received. There is no state beside these files.
 
 pub(crate) mod audit;

@@ -1,7 +1,7 @@
 //! Raw settings (flags, environment, file) into validated ones, once, at the edge: later code neither checks nor applies defaults.
 //!
 //! A flag takes precedence over its variable, which takes precedence over the file named by `--config`, which takes precedence over
-//! the default. [`groups`] declares every setting, [`raw`] merges the layers, and each family of commands has one validated type
+//! the default. [`groups`] declares every setting, `raw` merges the layers, and each family of commands has one validated type
 //! here.
 
 pub(crate) mod check;

@@ -100,7 +100,7 @@ pub struct Scale {
 
 /// decimal(18,2): amounts in won.
 pub const AMOUNT: Scale = Scale { integer_digits: 16, decimals: 2, percent: false };
-/// decimal(9,4): a rate in percent, as given.
+/// decimal(9,4): a rate in percent, as the API sends it.
 pub const RATE: Scale = Scale { integer_digits: 5, decimals: 4, percent: true };
 
 impl Scale {
@@ -143,17 +143,17 @@ const MINUS: [char; 5] = ['-', '\u{2212}', '\u{FF0D}', '\u{FE63}', '\u{2013}'];
 /// # Errors
 /// Whatever is not an amount at `scale`.
 #[inline]
-pub fn parse_decimal(given: &str, scale: Scale) -> Result<Present<i64>, ValueError> {
-    match plain_decimal(given.as_bytes(), scale) {
+pub fn parse_decimal(text: &str, scale: Scale) -> Result<Present<i64>, ValueError> {
+    match plain_decimal(text.as_bytes(), scale) {
         Some(value) => Ok(Ok(value)),
-        None => parse_any_decimal(given, scale),
+        None => parse_any_decimal(text, scale),
     }
 }
 
 /// Reads an amount in the plain form that nearly all have: digits, perhaps with decimals, perhaps after a `-`.
 #[inline]
-fn plain_decimal(given: &[u8], scale: Scale) -> Option<i64> {
-    let (negative, digits) = match given {
+fn plain_decimal(text: &[u8], scale: Scale) -> Option<i64> {
+    let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         all => (false, all),
     };
@@ -184,8 +184,8 @@ fn digits_value(value: i64, digits: &[u8]) -> Option<i64> {
 }
 
 /// Reads an amount in any tolerated form, and reports what is wrong with any other.
-fn parse_any_decimal(given: &str, scale: Scale) -> Result<Present<i64>, ValueError> {
-    let mut rest = given.trim();
+fn parse_any_decimal(text: &str, scale: Scale) -> Result<Present<i64>, ValueError> {
+    let mut rest = text.trim();
     if rest.is_empty() {
         return Ok(Err(Absent::Blank));
     }
@@ -263,8 +263,8 @@ pub(crate) fn date(value: &SourceValue<'_>) -> Result<Present<NaiveDate>, ValueE
 
 /// Reads `YYYYMMDD`, `YYYY-MM-DD`, or `YYYYMMDDhhmmss` (the time is checked and dropped).
 #[must_use]
-pub fn parse_date(given: &str) -> Option<NaiveDate> {
-    let bytes = given.as_bytes();
+pub fn parse_date(text: &str) -> Option<NaiveDate> {
+    let bytes = text.as_bytes();
     let number = |from: usize, to: usize| -> Option<u32> {
         bytes[from..to].iter().try_fold(0u32, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0')))
     };

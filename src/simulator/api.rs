@@ -1,5 +1,5 @@
-//! The API's two endpoints and the simulator's own two: who is granted what, and what goes wrong.
-//! Reading requests, wording replies and making rows is done elsewhere.
+//! The API's two endpoints and the simulator's own two: authorization and faults. Requests are
+//! parsed, responses worded and rows generated elsewhere.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 
-use super::answer::Answer;
 use super::body::{Ending, ReplyBody};
 use super::counters::{Counters, Counts};
 use super::dates;
-use super::faults::{Asked, InjectedFault, TokenFault};
+use super::faults::{FaultContext, InjectedFault, TokenFault};
+use super::json::SettlementJson;
 use super::lifecycle::Shown;
 use super::options::Options;
 use super::reply::{self, BAD_KEY, OTHER_ID, Refused, Reply, TOKEN_DOWN};
@@ -25,7 +25,7 @@ const INSPECTION: &str = "/_simulator/";
 const REQUESTS_PATH: &str = "/_simulator/requests";
 const ROWS_PATH: &str = "/_simulator/rows";
 
-/// A connection closed without an answer.
+/// A connection closed without a response.
 #[derive(Debug, thiserror::Error)]
 #[error("simulated reset")]
 pub(super) struct Reset;
@@ -54,7 +54,7 @@ impl Api {
         self.counters.counts()
     }
 
-    /// Answers one request, or closes its connection.
+    /// Responds to one request, or closes its connection.
     pub(super) async fn reply(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Reset> {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
@@ -72,9 +72,9 @@ impl Api {
             _ => self.settlement(&head, &Sent::read(&head, body).await).await?,
         };
         let status = reply.status().as_u16();
-        tracing::debug!(path, status, "simulator answered");
+        tracing::debug!(path, status, "simulator responded");
         if !path.starts_with(INSPECTION) {
-            self.counters.answered(status);
+            self.counters.responded(status);
         }
         Ok(reply)
     }
@@ -96,9 +96,9 @@ impl Api {
     }
 
     fn issue(&self, sent: &Sent) -> Result<String, Refused> {
-        let asked = sent.token_request()?;
+        let request = sent.token_request()?;
         let mut merchants = self.options.merchants.iter();
-        let known = merchants.position(|known| known.id == asked.id && known.key == asked.key);
+        let known = merchants.position(|known| known.id == request.id && known.key == request.key);
         known.map(|merchant| self.tokens.issue(merchant)).ok_or(BAD_KEY)
     }
 
@@ -115,14 +115,14 @@ impl Api {
             Ok(_) => return Ok(reply::settlement_refused(OTHER_ID)),
             Err(refused) => return Ok(reply::settlement_refused(refused)),
         };
-        // only now: how often a refused token is tried depends on the client's timing, and faults
+        // only now: how often a refused token is sent depends on the client's timing, and faults
         // must not
-        let earlier = self.counters.asked_before(merchant, pay_date);
-        let asked = Asked { seed: self.options.seed, merchant: id, pay_date, earlier };
-        if let Some(latency) = self.options.faults.latency(asked) {
+        let earlier = self.counters.earlier_requests(merchant, pay_date);
+        let request = FaultContext { seed: self.options.seed, merchant: id, pay_date, earlier };
+        if let Some(latency) = self.options.faults.latency(request) {
             tokio::time::sleep(latency).await;
         }
-        let fault = self.options.faults.settlement(asked);
+        let fault = self.options.faults.settlement(request);
         if let Some(fault) = &fault {
             tracing::debug!(%pay_date, earlier, ?fault, "simulator fault");
         }
@@ -140,12 +140,12 @@ impl Api {
                 return Ok(reply::unauthorized());
             }
         };
-        let answer = Answer::new(self.shown(merchant, pay_date), transaction.map(Into::into));
+        let json = SettlementJson::new(self.shown(merchant, pay_date), transaction.map(Into::into));
         let counters = Some(Arc::clone(&self.counters));
-        Ok(reply::answer(ReplyBody::answer(answer, ending, counters).await))
+        Ok(reply::settlement(ReplyBody::streamed(json, ending, counters).await))
     }
 
-    /// What a settlement request would be answered, without token and faults.
+    /// The response that a settlement request would receive, without token and faults.
     async fn rows(&self, query: &str) -> Reply {
         let pay_date = query_value(query, "date");
         let Some(pay_date) = pay_date.as_deref().and_then(dates::parse) else {
@@ -157,10 +157,10 @@ impl Api {
             Some(id) => merchants.position(|merchant| merchant.id == id),
         };
         let Some(merchant) = merchant else {
-            return reply::bad_query("merchant: accepted is an id given as --sim-merchant");
+            return reply::bad_query("merchant: accepted is an id from --sim-merchant");
         };
-        let answer = Answer::new(self.shown(merchant, pay_date), None);
-        reply::answer(ReplyBody::answer(answer, Ending::Whole, None).await)
+        let json = SettlementJson::new(self.shown(merchant, pay_date), None);
+        reply::settlement(ReplyBody::streamed(json, Ending::Whole, None).await)
     }
 
     fn shown(&self, merchant: usize, pay_date: NaiveDate) -> Shown {

@@ -1,5 +1,5 @@
-//! Bodies as hyper sends them: short ones at once, answers piece by piece, and those that a fault
-//! ends early.
+//! Bodies as hyper sends them: short ones at once, settlement responses piece by piece, and those
+//! that a fault ends early.
 
 use std::io;
 use std::pin::Pin;
@@ -11,38 +11,38 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use super::answer::{Answer, PIECE_BYTES};
 use super::counters::Counters;
+use super::json::{PIECE_BYTES, SettlementJson};
 
-/// How long a stalled body says nothing before the connection is given up.
+/// How long a stalled body sends nothing before the connection is closed.
 const STALL: Duration = Duration::from_hours(1);
 
-/// How an answer comes to its end.
+/// How a response ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
     /// After its last byte.
     Whole,
-    /// Half way, in a framing that looks whole.
+    /// Half way, in framing that looks complete.
     CutJson,
-    /// Half way, the framing broken off.
+    /// Half way, in the middle of the framing.
     CutFraming,
-    /// Half way, and nothing follows.
+    /// Half way, with the connection left open.
     Stall,
 }
 
 /// The body of a response.
 #[derive(Debug)]
 pub(super) struct ReplyBody {
-    /// Made and not yet sent.
+    /// Generated and not yet sent.
     ready: Bytes,
-    /// What is left to make.
-    answer: Option<Answer>,
+    /// What is still to be generated.
+    source: Option<SettlementJson>,
     ending: Ending,
-    /// Bytes until the ending, when it comes early.
+    /// Bytes until the ending, if it comes early.
     left: Option<u64>,
-    /// Where to count the rows of a whole answer.
+    /// Counts the rows of a complete response.
     counters: Option<Arc<Counters>>,
-    /// Whether the other tasks have had their turn since the last piece.
+    /// Whether other tasks have run since the last piece.
     yielded: bool,
     stall: Option<Pin<Box<Sleep>>>,
 }
@@ -50,31 +50,32 @@ pub(super) struct ReplyBody {
 impl ReplyBody {
     /// A short body, sent at once.
     pub(super) fn short(bytes: impl Into<Bytes>) -> Self {
-        Self { ready: bytes.into(), answer: None, ending: Ending::Whole, left: None, counters: None, yielded: true, stall: None }
+        Self { ready: bytes.into(), source: None, ending: Ending::Whole, left: None, counters: None, yielded: true, stall: None }
     }
 
-    /// An answer, of which the first piece is made here; rows served whole go to `counters`.
-    pub(super) async fn answer(mut answer: Answer, ending: Ending, counters: Option<Arc<Counters>>) -> Self {
+    /// A settlement response, whose first piece is generated here; `counters` counts the rows of a
+    /// complete one.
+    pub(super) async fn streamed(mut source: SettlementJson, ending: Ending, counters: Option<Arc<Counters>>) -> Self {
         let mut first = Vec::new();
         loop {
-            answer.fill(&mut first);
-            if answer.is_done() || first.len() >= PIECE_BYTES {
+            source.fill(&mut first);
+            if source.is_done() || first.len() >= PIECE_BYTES {
                 break;
             }
-            // one transaction may be looked for among millions
+            // one transaction may be searched for among millions
             tokio::task::yield_now().await;
         }
         let known = u64::try_from(first.len()).unwrap_or(u64::MAX);
-        let total = if answer.is_done() { known } else { answer.estimated_bytes() };
+        let total = if source.is_done() { known } else { source.estimated_bytes() };
         let left = (ending != Ending::Whole).then_some(total / 2);
-        Self { answer: Some(answer), ending, left, counters, ..Self::short(first) }
+        Self { source: Some(source), ending, left, counters, ..Self::short(first) }
     }
 
     fn more(&mut self) -> Bytes {
         while self.ready.is_empty()
-            && let Some(answer) = self.answer.as_mut().filter(|answer| !answer.is_done())
+            && let Some(source) = self.source.as_mut().filter(|source| !source.is_done())
         {
-            self.ready = answer.piece().into();
+            self.ready = source.piece().into();
         }
         let mut piece = std::mem::take(&mut self.ready);
         if let Some(left) = &mut self.left {
@@ -86,10 +87,10 @@ impl ReplyBody {
 
     fn count_rows(&mut self) {
         if self.ending == Ending::Whole
-            && let Some(answer) = self.answer.as_ref().filter(|answer| answer.is_done())
+            && let Some(source) = self.source.as_ref().filter(|source| source.is_done())
             && let Some(counters) = self.counters.take()
         {
-            counters.rows_served(answer.rows());
+            counters.rows_served(source.rows());
         }
     }
 
@@ -113,8 +114,8 @@ impl Body for ReplyBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
         if !this.yielded {
-            // making a piece never waits: without this a large answer would keep its thread to
-            // itself; what was made before a cut is flushed meanwhile
+            // generating a piece never waits: without this a large response would keep its thread
+            // busy; what precedes a cut is flushed meanwhile
             this.yielded = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -124,17 +125,17 @@ impl Body for ReplyBody {
             return this.poll_ending(cx);
         }
         this.yielded = false;
-        // before the last byte leaves: whoever has read the answer to its end finds it counted
+        // before the last byte is sent: a client that has read the whole response finds it counted
         this.count_rows();
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn size_hint(&self) -> SizeHint {
-        let made = self.answer.as_ref().is_none_or(Answer::is_done);
+        let complete = self.source.as_ref().is_none_or(SettlementJson::is_done);
         let ready = u64::try_from(self.ready.len()).unwrap_or(u64::MAX);
         match (self.ending, self.left) {
-            (Ending::Whole, _) if made => SizeHint::with_exact(ready),
-            (Ending::CutJson, Some(left)) if made => SizeHint::with_exact(ready.min(left)),
+            (Ending::Whole, _) if complete => SizeHint::with_exact(ready),
+            (Ending::CutJson, Some(left)) if complete => SizeHint::with_exact(ready.min(left)),
             _ => SizeHint::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! What the simulator was asked and what it answered. Inspection requests are not counted.
+//! The requests received and the responses sent. Inspection requests are not counted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,20 +6,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::NaiveDate;
 use serde::{Serialize, Serializer};
 
-/// Counts since the start; serialized, what `GET /_simulator/requests` answers.
+/// Counts since the start; serialized, the response to `GET /_simulator/requests`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Requests to `/payAuth/token`.
     pub token_requests: u64,
     /// Requests to `/api/settlement`.
     pub settlement_requests: u64,
-    /// Answers by HTTP status; a connection closed without an answer is in none.
+    /// Responses by HTTP status; a connection closed without a response is not counted.
     pub answered: BTreeMap<u16, u64>,
-    /// Settlement requests by pay date, refused ones too; those without a readable date are in
-    /// none.
+    /// Settlement requests by pay date, refused ones included; those without a readable date are
+    /// not counted.
     #[serde(serialize_with = "by_iso_date")]
     pub by_date: BTreeMap<NaiveDate, u64>,
-    /// Rows of answers made to the end.
+    /// Rows of complete responses.
     pub rows_served: u64,
 }
 
@@ -31,8 +31,8 @@ fn by_iso_date<S: Serializer>(counts: &BTreeMap<NaiveDate, u64>, serializer: S) 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     counts: Mutex<Counts>,
-    /// Requests that got as far as an answer, by merchant and pay date.
-    asked: Mutex<HashMap<(usize, NaiveDate), u64>>,
+    /// Valid requests with a valid token, by merchant and pay date.
+    valid_requests: Mutex<HashMap<(usize, NaiveDate), u64>>,
 }
 
 impl Counters {
@@ -40,7 +40,7 @@ impl Counters {
         self.lock().clone()
     }
 
-    /// Counts a token request, and tells how many came before.
+    /// Counts a token request and returns how many came before it.
     pub(super) fn token_request(&self) -> u64 {
         let mut counts = self.lock();
         counts.token_requests += 1;
@@ -55,7 +55,7 @@ impl Counters {
         }
     }
 
-    pub(super) fn answered(&self, status: u16) {
+    pub(super) fn responded(&self, status: u16) {
         *self.lock().answered.entry(status).or_default() += 1;
     }
 
@@ -63,11 +63,10 @@ impl Counters {
         self.lock().rows_served += rows;
     }
 
-    /// Counts a request in good order, and tells how many this merchant made for this pay date
-    /// before.
-    pub(super) fn asked_before(&self, merchant: usize, pay_date: NaiveDate) -> u64 {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = asked.entry((merchant, pay_date)).or_default();
+    /// Counts a valid request and returns how many this merchant made before for this pay date.
+    pub(super) fn earlier_requests(&self, merchant: usize, pay_date: NaiveDate) -> u64 {
+        let mut requests = self.valid_requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = requests.entry((merchant, pay_date)).or_default();
         *count += 1;
         *count - 1
     }

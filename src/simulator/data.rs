@@ -115,7 +115,7 @@ impl Day {
         Row { status: Status::CancelledLater, amount: -original.amount, auth_date: cancelled_on, ..original }
     }
 
-    /// A draw for whatever is told of a row beside its data.
+    /// A draw for properties of a row other than its data.
     pub(super) fn draw(&self, position: u64) -> Draw {
         Draw::new(mix(!self.own.base, position))
     }
@@ -191,7 +191,7 @@ impl Slots {
     fn approval(&self, position: u64) -> Row {
         let mut draw = Draw::new(mix(self.base.rotate_left(16), position));
         let (class, cycle, index, count) = self.cycle(position);
-        // evenly over the window and in order, so that time and serial together are never given
+        // evenly over the window and in order, so that time and serial together are never assigned
         // twice
         let span = self.window * DAY_SECONDS;
         let moment = (index * span + draw.below(span)) / count;
@@ -322,14 +322,14 @@ mod tests {
     }
 
     #[test]
-    fn closed_days_are_empty_and_working_days_average_what_was_asked() {
-        for asked in [1, 40, 300] {
+    fn closed_days_are_empty_and_working_days_have_the_requested_average() {
+        for requested in [1, 40, 300] {
             let closed = years().filter(|date| !is_working_day(*date));
-            assert_eq!(closed.map(|date| day(asked, date).rows()).sum::<u64>(), 0);
+            assert_eq!(closed.map(|date| day(requested, date).rows()).sum::<u64>(), 0);
             let working: Vec<_> = years().filter(|date| is_working_day(*date)).collect();
-            let rows: u64 = working.iter().map(|date| day(asked, *date).rows()).sum();
-            let expected = asked * working.len() as u64;
-            assert!((expected * 93 / 100..expected * 107 / 100).contains(&rows), "{asked}: {rows} of {expected}");
+            let rows: u64 = working.iter().map(|date| day(requested, *date).rows()).sum();
+            let expected = requested * working.len() as u64;
+            assert!((expected * 93 / 100..expected * 107 / 100).contains(&rows), "{requested}: {rows} of {expected}");
         }
         assert_eq!(day(40, parse("1999-12-30").unwrap()).rows(), 0);
     }

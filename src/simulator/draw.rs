@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The hash of what `label` says of a merchant on a day.
+/// The hash from which the property `label` of a merchant on a day is drawn.
 pub(super) fn hash(seed: u64, label: &str, merchant: &str, date: NaiveDate, nth: u64) -> u64 {
     let mut key = Vec::with_capacity(label.len() + merchant.len() + 28);
     for text in [label, merchant] {

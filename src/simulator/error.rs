@@ -16,7 +16,7 @@ pub enum OptionsError {
     #[error("--sim-merchant {0:?}: accepted is ID=KEY, an id of 1 to {MAX_ID_CHARS} and a key of 1 to {MAX_KEY_CHARS} characters")]
     Merchant(String),
     /// `--sim-merchant` names one id with two keys.
-    #[error("--sim-merchant {0:?}: given twice: accepted is each id once")]
+    #[error("--sim-merchant {0:?}: duplicate: accepted is each id once")]
     MerchantTwice(String),
     /// `--sim-today` is not a date.
     #[error("--sim-today {0:?}: accepted is a date as YYYY-MM-DD")]

@@ -1,5 +1,5 @@
-//! What goes wrong on which request: the grammar of `--sim-fault`, and the decision. Nothing here
-//! does the harm itself.
+//! Which fault applies to which request: the grammar of `--sim-fault`, and the decision. Injects no
+//! fault itself.
 //!
 //! ```text
 //! SPEC  = KIND [@DATE] [xN] [:RATE]
@@ -23,7 +23,7 @@ const KINDS: &str = "accepted kinds are an HTTP status 400..599 (with +5s for Re
 const SCOPES: &str = "accepted after the kind are @YYYY-MM-DD, xN and :RATE, in this order";
 const MILLION: u64 = 1_000_000;
 
-/// An HTTP status in the place of an answer.
+/// An HTTP status in place of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -31,18 +31,18 @@ pub(super) struct Refusal {
     pub(super) retry_after: Option<Duration>,
 }
 
-/// What happens instead of a settlement answer.
+/// What happens instead of a settlement response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum InjectedFault {
     /// Another status.
     Status(Refusal),
     /// Half of the body, and the connection is closed in the middle of the framing.
     CutFraming,
-    /// Half of the body in a framing that looks whole.
+    /// Half of the body, in framing that looks complete.
     CutJson,
     /// Half of the body, and then nothing.
     Stall,
-    /// The connection is closed without an answer.
+    /// The connection is closed without a response.
     Reset,
     /// A web page under status 200.
     Html,
@@ -79,17 +79,17 @@ struct Rule {
     millionths: u64,
 }
 
-/// One settlement request, as far as faults go.
+/// The parts of a settlement request that decide its faults.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct FaultContext<'a> {
     pub(super) seed: u64,
     pub(super) merchant: &'a str,
     pub(super) pay_date: NaiveDate,
-    /// How many times this merchant asked for this pay date before.
+    /// How many requests this merchant made before for this pay date.
     pub(super) earlier: u64,
 }
 
-/// The rules, in the order given.
+/// The rules, in the order of the command line.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Faults(Vec<Rule>);
 
@@ -99,33 +99,33 @@ impl Faults {
         specs.iter().map(rule).collect::<Result<_, _>>().map(Self)
     }
 
-    /// What goes wrong with a settlement request.
-    pub(super) fn settlement(&self, asked: Asked<'_>) -> Option<InjectedFault> {
+    /// The fault of a settlement request.
+    pub(super) fn settlement(&self, request: FaultContext<'_>) -> Option<InjectedFault> {
         let fault = self.0.iter().find_map(|rule| match &rule.kind {
-            RuleKind::Settlement(fault) if rule.matches(asked) => Some(fault.clone()),
+            RuleKind::Settlement(fault) if rule.matches(request) => Some(fault.clone()),
             _ => None,
         })?;
         if fault == InjectedFault::CutFraming {
-            // both sorts of cut on every date in turn, and not the same sort first on all dates
-            let turn = hash(asked.seed, "cut sort", asked.merchant, asked.pay_date, 0).wrapping_add(asked.earlier);
+            // alternates between the two kinds of cut on every date, without the same one first on all dates
+            let turn = hash(request.seed, "cut sort", request.merchant, request.pay_date, 0).wrapping_add(request.earlier);
             return Some(if turn.is_multiple_of(2) { InjectedFault::CutFraming } else { InjectedFault::CutJson });
         }
         Some(fault)
     }
 
-    /// How long a settlement request waits for whatever comes.
-    pub(super) fn latency(&self, asked: Asked<'_>) -> Option<Duration> {
+    /// How long a settlement request waits before its response.
+    pub(super) fn latency(&self, request: FaultContext<'_>) -> Option<Duration> {
         self.0.iter().find_map(|rule| match rule.kind {
-            RuleKind::Latency(latency) if rule.matches(asked) => Some(latency),
+            RuleKind::Latency(latency) if rule.matches(request) => Some(latency),
             _ => None,
         })
     }
 
-    /// What goes wrong with a token request, of which `earlier` came before.
+    /// The fault of a token request that `earlier` requests preceded.
     pub(super) fn token(&self, seed: u64, earlier: u64) -> Option<TokenFault> {
-        let asked = Asked { seed, merchant: "", pay_date: NaiveDate::default(), earlier };
+        let request = FaultContext { seed, merchant: "", pay_date: NaiveDate::default(), earlier };
         self.0.iter().find_map(|rule| match rule.kind {
-            RuleKind::Token(fault) if rule.matches(asked) => Some(fault),
+            RuleKind::Token(fault) if rule.matches(request) => Some(fault),
             _ => None,
         })
     }
@@ -134,8 +134,8 @@ impl Faults {
 impl Rule {
     /// Depends on nothing but the rule and the request, so the order of requests for other dates
     /// does not matter.
-    fn matches(&self, asked: Asked<'_>) -> bool {
-        let Asked { seed, merchant, pay_date, earlier } = asked;
+    fn matches(&self, request: FaultContext<'_>) -> bool {
+        let FaultContext { seed, merchant, pay_date, earlier } = request;
         self.date.is_none_or(|date| date == pay_date)
             && self.first.is_none_or(|first| earlier < first)
             && mix(hash(seed, &self.kind.to_string(), merchant, pay_date, earlier), 0) % MILLION < self.millionths
@@ -165,7 +165,7 @@ fn parse_rule(spec: &str) -> Result<Rule, String> {
     let (rest, rate) = spec.split_once(':').map_or((spec, None), |(rest, rate)| (rest, Some(rate)));
     let millionths = rate.map_or(Some(MILLION), parse_millionths);
     let millionths = millionths.ok_or("the rate must be a number from 0 to 1, such as :0.25 (to six decimals)")?;
-    // no kind ends in x and digits, so a count can be told from one
+    // no kind ends in x and digits, so a count is unambiguous
     let (rest, first) = match rest.rsplit_once('x') {
         Some((before, count)) if !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit()) => {
             let count = count.parse().ok().filter(|count| *count > 0).ok_or("the count after x must be 1 or more")?;
@@ -180,7 +180,7 @@ fn parse_rule(spec: &str) -> Result<Rule, String> {
     };
     let kind = parse_kind(kind)?;
     if date.is_some() && matches!(kind, RuleKind::Token(_)) {
-        return Err("a token is asked for no pay date; accepted after a token- kind are xN and :RATE".into());
+        return Err("a token request has no pay date; accepted after a token- kind are xN and :RATE".into());
     }
     Ok(Rule { kind, date, first, millionths })
 }
@@ -252,8 +252,8 @@ mod tests {
         Faults::parse(&specs.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
     }
 
-    fn asked(day: &str, earlier: u64) -> Asked<'static> {
-        Asked { seed: 1, merchant: "m", pay_date: dates::parse(day).unwrap(), earlier }
+    fn request(day: &str, earlier: u64) -> FaultContext<'static> {
+        FaultContext { seed: 1, merchant: "m", pay_date: dates::parse(day).unwrap(), earlier }
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_the_rest_and_says_what_is_accepted() {
+    fn refuses_the_rest_and_names_what_is_accepted() {
         for (spec, reason) in [
             ("", KINDS),
             ("boom", KINDS),
@@ -309,37 +309,37 @@ mod tests {
     #[test]
     fn a_rate_is_kept_over_many_days_and_repeats() {
         let faults = faults(&["500:0.2"]);
-        let day = |n: u64| Asked { pay_date: dates::after(NaiveDate::default(), n), ..asked("2024-01-05", n % 3) };
+        let day = |n: u64| FaultContext { pay_date: dates::after(NaiveDate::default(), n), ..request("2024-01-05", n % 3) };
         let hit: Vec<_> = (0..10_000).filter(|n| faults.settlement(day(*n)).is_some()).collect();
         assert!((1_850..2_150).contains(&hit.len()), "{}", hit.len());
         assert!(hit.iter().all(|n| faults.settlement(day(*n)).is_some()));
-        let other_seed = (0..10_000).filter(|n| faults.settlement(Asked { seed: 2, ..day(*n) }).is_some());
+        let other_seed = (0..10_000).filter(|n| faults.settlement(FaultContext { seed: 2, ..day(*n) }).is_some());
         assert_ne!(other_seed.collect::<Vec<_>>(), hit);
     }
 
     #[test]
     fn a_retry_is_decided_afresh() {
         let faults = faults(&["cut:0.5"]);
-        let hit = (0..64).filter(|n| faults.settlement(asked("2024-01-05", *n)).is_some()).count();
+        let hit = (0..64).filter(|n| faults.settlement(request("2024-01-05", *n)).is_some()).count();
         assert!((16..48).contains(&hit), "{hit}");
     }
 
     #[test]
     fn dates_counts_and_order_narrow_a_rule() {
         let faults = faults(&["503@2024-01-05x2", "html@2024-01-05", "latency=1s@2024-01-05", "token-refusedx1"]);
-        let sorts = |day, earlier| faults.settlement(asked(day, earlier));
+        let sorts = |day, earlier| faults.settlement(request(day, earlier));
         assert!(matches!(sorts("2024-01-05", 1), Some(InjectedFault::Status(_))));
         assert_eq!(sorts("2024-01-05", 2), Some(InjectedFault::Html));
         assert_eq!(sorts("2024-01-06", 0), None);
-        assert_eq!(faults.latency(asked("2024-01-05", 9)), Some(Duration::from_secs(1)));
-        assert_eq!(faults.latency(asked("2024-01-06", 0)), None);
+        assert_eq!(faults.latency(request("2024-01-05", 9)), Some(Duration::from_secs(1)));
+        assert_eq!(faults.latency(request("2024-01-06", 0)), None);
         assert_eq!((faults.token(1, 0), faults.token(1, 1)), (Some(TokenFault::Refused), None));
     }
 
     #[test]
     fn the_two_sorts_of_cut_alternate() {
         let faults = faults(&["cut"]);
-        let sort = |earlier| faults.settlement(asked("2024-01-05", earlier)).unwrap();
+        let sort = |earlier| faults.settlement(request("2024-01-05", earlier)).unwrap();
         assert_ne!(sort(0), sort(1));
         assert_eq!(sort(0), sort(2));
     }

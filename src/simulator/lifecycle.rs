@@ -39,7 +39,7 @@ struct Restatement {
     from: u64,
 }
 
-/// The first day on which the answer for a merchant's pay date differs from what was first paid,
+/// The first day on which the response for a merchant's pay date differs from what was first paid,
 /// `None` for most.
 ///
 /// Holds for `--sim-rows N`, on days with at least one approved row; with `=N` nothing is restated.
@@ -162,8 +162,8 @@ impl Shown {
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::whole;
     use super::super::dates::{days_between, parse};
+    use super::super::json::whole;
     use super::*;
 
     const VOLUME: Volume = Volume::Average(40);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restatement_flips_the_answer_on_its_day_and_only_then() {
+    fn a_restatement_changes_the_response_on_its_day_and_only_then() {
         let mut seen = [0; 3];
         for (pay_date, on) in days(5 * 365).filter_map(|day| Some((day, restated_on(1, "m", day)?))) {
             assert!((1..=20).contains(&days_between(pay_date, on)), "{pay_date} {on}");
@@ -261,11 +261,11 @@ mod tests {
     fn exactly_so_many_rows_are_there_every_day_for_good() {
         let today = date("2024-03-01");
         for day in (0..120).map(|n| before(today, n)) {
-            let answer = whole(Shown::new(1, "m", Volume::Exact(7), day, today));
-            let rows = answer["DATA"].as_array().unwrap();
+            let response = whole(Shown::new(1, "m", Volume::Exact(7), day, today));
+            let rows = response["DATA"].as_array().unwrap();
             assert_eq!(rows.len(), 7, "{day}");
             assert!(rows.iter().all(|row| row["STATUS_CD"] == "03"), "{day}");
-            assert_eq!(answer, whole(Shown::new(1, "m", Volume::Exact(7), day, after(today, 40))), "{day}");
+            assert_eq!(response, whole(Shown::new(1, "m", Volume::Exact(7), day, after(today, 40))), "{day}");
         }
         let tomorrow = whole(Shown::new(1, "m", Volume::Exact(100), after(today, 1), today));
         assert!(tomorrow["DATA"].as_array().unwrap().iter().all(|row| row["STATUS_CD"] == "01"));

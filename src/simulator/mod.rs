@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Simulator ─ server ─ request → api ┬ tokens, faults, counters
-//!                                    └ reply ← body ← answer ← lifecycle ← data ← row
+//!                                    └ reply ← body ← json ← lifecycle ← data ← row
 //! ```
 //!
 //! The response for a pay date follows from the seed, the merchant, the pay date and the
@@ -11,7 +11,6 @@
 //! any concurrency. It keeps nothing on disk, knows nothing of the extractor, and is no reference
 //! for what the real API does where the manual is silent.
 
-mod answer;
 mod api;
 mod body;
 mod counters;
@@ -21,6 +20,7 @@ mod draw;
 mod error;
 mod faults;
 mod holidays;
+mod json;
 mod lifecycle;
 mod options;
 mod reply;
@@ -44,7 +44,7 @@ pub use error::OptionsError;
 pub use lifecycle::restated_on;
 pub use options::{Options, SimulatorArgs};
 
-/// A running simulator; dropping it ends it at once, [`stop`](Self::stop) lets answers finish
+/// A running simulator; dropping it ends it at once, [`stop`](Self::stop) lets responses finish
 /// first.
 #[derive(Debug)]
 pub struct Simulator {
@@ -90,13 +90,13 @@ impl Simulator {
         self.api.credentials()
     }
 
-    /// What it was asked and what it answered so far.
+    /// The requests received and the responses sent so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.api.counts()
     }
 
-    /// Stops listening, gives answers under way one second, and ends.
+    /// Stops listening, gives responses in progress one second, and ends.
     pub async fn stop(mut self) {
         // a server that is gone already has dropped the other end
         let _ = self.stop.send(());

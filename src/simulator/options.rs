@@ -36,14 +36,14 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "DATE", help_heading = HEADING)]
     pub sim_today: Option<String>,
 
-    /// How long a token is good for, such as 90s or 10m [default: 10m]
+    /// How long a token stays valid, such as 90s or 10m [default: 10m]
     #[arg(long, value_name = "D", help_heading = HEADING)]
     pub sim_token_ttl: Option<String>,
 
     /// What goes wrong (repeatable, first match wins): `KIND[@DATE][xN][:RATE]`, such as 500:0.2,
     /// 429+5s:0.1 or 503@2024-01-05x2. KIND is an HTTP status 400..599 (+5s adds Retry-After), cut,
     /// stall, reset, html, expire, code=E999, latency=200ms, token-STATUS or token-refused; @DATE
-    /// keeps to one pay date, xN to the first N requests of each merchant's pay date (token-: of
+    /// limits it to one pay date, xN to the first N requests of each merchant's pay date (token-: of
     /// the run), :RATE to a share of requests from 0 to 1
     #[arg(long, value_name = "SPEC", help_heading = HEADING)]
     pub sim_fault: Vec<String>,
@@ -210,7 +210,7 @@ mod tests {
             ("--sim-rows +5", "--sim-rows \"+5\": accepted are N"),
             ("--sim-rows 100000001", "--sim-rows \"100000001\": accepted are N"),
             ("--sim-merchant =secret", "--sim-merchant \"\": accepted is ID=KEY"),
-            ("--sim-merchant m1=a --sim-merchant m1=b", "--sim-merchant \"m1\": given twice"),
+            ("--sim-merchant m1=a --sim-merchant m1=b", "--sim-merchant \"m1\": duplicate"),
             ("--sim-today 2024-02-30", "--sim-today \"2024-02-30\": accepted is a date"),
             ("--sim-token-ttl 0s", "--sim-token-ttl \"0s\": accepted is a duration"),
             ("--sim-fault boom:0.1", "--sim-fault \"boom:0.1\": "),

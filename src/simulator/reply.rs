@@ -1,4 +1,4 @@
-//! Replies in the API's words, and in those of a web server in front of it. Decides nothing.
+//! Responses in the API's format, and in that of a web server in front of it. Decides nothing.
 
 use bytes::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -16,7 +16,7 @@ const MAINTENANCE: &str = "<!DOCTYPE html>\n<html lang=\"ko\"><head><title>시�
 
 pub(super) type Reply = Response<ReplyBody>;
 
-/// An error of the API, told in the body.
+/// An error of the API, reported in the body.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refused(&'static str, &'static str);
 
@@ -33,43 +33,43 @@ pub(super) fn token(token: &str) -> Reply {
     json_value(&json!({"RTN_CD": "0000", "RTN_MSG": "정상", "TOKEN": token}))
 }
 
-/// No token.
+/// A refused token request.
 pub(super) fn token_refused(Refused(code, message): Refused) -> Reply {
     json_value(&json!({"RTN_CD": code, "RTN_MSG": message}))
 }
 
-/// A settlement answer.
-pub(super) fn answer(body: ReplyBody) -> Reply {
+/// A settlement response.
+pub(super) fn settlement(body: ReplyBody) -> Reply {
     typed(body, JSON)
 }
 
-/// No settlement answer, for a fault of the request.
+/// A settlement request that was refused.
 pub(super) fn settlement_refused(Refused(code, message): Refused) -> Reply {
     json_value(&json!({"RESULTCODE": code, "RESULTMSG": message}))
 }
 
-/// No settlement answer, for no fault of the request.
+/// A settlement request that the API failed to serve.
 pub(super) fn settlement_failed(code: &str) -> Reply {
     json_value(&json!({"RESULTCODE": code, "RESULTMSG": "처리 중 오류가 발생하였습니다"}))
 }
 
-/// No settlement answer without a valid token.
+/// A settlement request without a valid token.
 pub(super) fn unauthorized() -> Reply {
     with_status(settlement_refused(BAD_TOKEN), StatusCode::UNAUTHORIZED)
 }
 
-/// A web page where JSON should be.
+/// A web page in place of JSON.
 pub(super) fn maintenance() -> Reply {
     typed(ReplyBody::short(MAINTENANCE), HTML)
 }
 
-/// A status as a web server in front of the API tells it.
+/// A status as a web server in front of the API sends it.
 pub(super) fn page(status: StatusCode) -> Reply {
     let html = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n");
     with_status(typed(ReplyBody::short(html), HTML), status)
 }
 
-/// A status, with the time to wait if there is one.
+/// A status, with `Retry-After` if the fault has one.
 pub(super) fn refusal(refusal: Refusal) -> Reply {
     let mut reply = page(refusal.status);
     if let Some(wait) = refusal.retry_after {
@@ -79,7 +79,7 @@ pub(super) fn refusal(refusal: Refusal) -> Reply {
     reply
 }
 
-/// Another method than the one `allowed`.
+/// A request with another method than `allowed`.
 pub(super) fn not_allowed(allowed: &Method) -> Reply {
     let mut reply = page(StatusCode::METHOD_NOT_ALLOWED);
     if let Ok(method) = HeaderValue::from_str(allowed.as_str()) {
@@ -88,12 +88,12 @@ pub(super) fn not_allowed(allowed: &Method) -> Reply {
     reply
 }
 
-/// What an inspection found.
+/// The result of an inspection.
 pub(super) fn inspected(json: impl Into<Bytes>) -> Reply {
     typed(ReplyBody::short(json), JSON)
 }
 
-/// An inspection of something that is not there.
+/// An inspection of something that does not exist.
 pub(super) fn bad_query(error: &str) -> Reply {
     with_status(json_value(&json!({"error": error})), StatusCode::BAD_REQUEST)
 }

@@ -1,4 +1,4 @@
-//! One row of an answer: its figures, and its 16 fields as JSON in the manual's order. Knows of no
+//! One row of a response: its figures, and its 16 fields as JSON in the manual's order. Knows of no
 //! other row.
 
 use chrono::{Datelike, NaiveDate};
@@ -162,7 +162,7 @@ fn push_number(out: &mut Vec<u8>, number: i64) {
     out.extend_from_slice(&digits[digits.len() - written..]);
 }
 
-/// Writes `number` at the end of `digits`, and tells how many digits that took.
+/// Writes `number` at the end of `digits`, and returns how many digits it has.
 fn decimal(mut number: u64, digits: &mut [u8; 20]) -> usize {
     let mut written = 0;
     for place in digits.iter_mut().rev() {

@@ -1,4 +1,4 @@
-//! Connections: accepted, served over HTTP/1.1, ended. What is answered is the API's.
+//! Connections: accepted, served over HTTP/1.1, ended. The responses are the API's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::api::Api;
 
-/// How long answers under way may take once the simulator is stopped.
+/// How long responses in progress may take after the simulator is stopped.
 const GRACE: Duration = Duration::from_secs(1);
 /// After an accept that failed, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -37,13 +37,13 @@ pub(super) async fn serve(listener: TcpListener, api: Arc<Api>, mut stopped: one
     }
     drop(listener);
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::debug!("simulator drops answers under way");
+        tracing::debug!("simulator drops responses in progress");
     }
     connections.shutdown().await;
 }
 
 fn connect(stream: TcpStream, api: &Arc<Api>, graceful: &GracefulShutdown, connections: &mut JoinSet<()>) {
-    // small answers must not wait for the acknowledgement of the one before
+    // small responses must not wait for the acknowledgement of the previous one
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "simulator could not set TCP_NODELAY");
     }

@@ -1,4 +1,4 @@
-//! What a person sees: help, errors, schema, and the small commands.
+//! What a user sees: help, errors, schema, and the small commands.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::support::{Ran, binary, finish, run};
 
 #[test]
-fn help_is_as_it_is() {
+fn help_is_unchanged() {
     insta::assert_snapshot!("help", run(&["--help"]).ok().stdout);
     for command in ["backfill", "check", "lookup", "schema", "simulate"] {
         insta::assert_snapshot!(format!("help_{command}"), run(&[command, "--help"]).ok().stdout);
@@ -23,7 +23,7 @@ fn message(ran: &Ran) -> String {
 type Case<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
 
 #[test]
-fn settings_that_cannot_be_used_say_what_to_do() {
+fn errors_about_settings_state_what_to_do() {
     let settings = tempfile::tempdir().unwrap();
     let toml = settings.path().join("etl.toml");
     std::fs::write(&toml, "concurency = 4\n").unwrap();
@@ -64,7 +64,7 @@ fn settings_that_cannot_be_used_say_what_to_do() {
 }
 
 #[test]
-fn a_flag_beats_its_variable_which_beats_the_file() {
+fn flags_override_variables_which_override_the_file() {
     let root = tempfile::tempdir().unwrap();
     let toml = root.path().join("etl.toml");
     let dest = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
@@ -80,12 +80,12 @@ fn a_flag_beats_its_variable_which_beats_the_file() {
     assert_eq!(ran(Some(&flag), Some(&variable)), flag);
     assert_eq!(ran(None, Some(&variable)), variable);
     assert_eq!(ran(None, None), dest("file"));
-    // a variable that is set to nothing says nothing
+    // an empty variable counts as absent
     assert_eq!(ran(None, Some("")), dest("file"));
 }
 
 #[test]
-fn the_example_settings_are_taken() {
+fn the_example_settings_are_valid() {
     let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/etl.toml");
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("key"), "simulator-key").unwrap();
@@ -96,7 +96,7 @@ fn the_example_settings_are_taken() {
 }
 
 #[test]
-fn asking_for_the_simulator_never_asks_another_api() {
+fn the_simulator_environment_never_contacts_another_api() {
     let lake = tempfile::tempdir().unwrap();
     let mut command = binary();
     command.args(["backfill", "--env", "simulator", "--from", "2024-01-02", "--to", "2024-01-02", "--dest"]).arg(lake.path());
@@ -135,7 +135,7 @@ fn the_published_schema_is_what_the_binary_prints() {
 }
 
 #[test]
-fn check_says_a_line_for_each_thing() {
+fn check_prints_one_line_per_requirement() {
     let lake = tempfile::tempdir().unwrap();
     let dest = lake.path().to_str().unwrap();
     let good = run(&["check", "--env", "simulator", "--dest", dest, "--date", "2024-01-05", "--output", "text"]).ok();
@@ -145,7 +145,7 @@ fn check_says_a_line_for_each_thing() {
     let refused = run(&["check", "--env", "simulator", "--dest", dest, "--sim-fault", "token-refused", "--output", "json"]).exits(4);
     let checks = refused.result()["checks"].clone();
     assert_eq!((&checks[1]["name"], &checks[1]["ok"]), (&"token".into(), &false.into()), "{refused:?}");
-    // the lake is looked at all the same
+    // the lake is checked nevertheless
     assert_eq!((&checks[2]["name"], &checks[2]["ok"]), (&"lake".into(), &true.into()), "{refused:?}");
     run(&["check", "--env", "simulator", "--dest", "/dev/null/x", "--output", "json"]).exits(7);
     run(&["check", "--env", "simulator"]).exits(2);

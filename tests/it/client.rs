@@ -1,10 +1,10 @@
-//! How the API is asked: tokens, retries, waits, limits, and what never leaves the process.
+//! Requests to the API: tokens, retries, waits, limits, and secrets that never leave the process.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::api::{Api, Reply, Request, answer, one_row, row};
+use crate::support::api::{Api, Reply, Request, envelope, one_row, row};
 use crate::support::lake::{files, rows};
 use crate::support::{KEY, Ran, Run, finish};
 
@@ -68,7 +68,7 @@ fn a_refused_key_ends_the_run_before_any_settlement() {
 }
 
 #[test]
-fn a_token_refused_however_new_ends_the_run_with_exit_4() {
+fn a_new_token_that_is_refused_ends_the_run_with_exit_4() {
     let api = Api::new(|_| Reply::new(401, &[], ""));
     let lake = tempfile::tempdir().unwrap();
     let ran = walk(&api, lake.path(), "2024-01-31", &["--retries", "1"]).exits(4);
@@ -76,7 +76,7 @@ fn a_token_refused_however_new_ends_the_run_with_exit_4() {
 }
 
 #[test]
-fn a_token_that_runs_out_between_tries_is_renewed() {
+fn a_token_that_expires_between_attempts_is_renewed() {
     let api = Api::new(|request| match (request.earlier, request.headers["token"].as_str()) {
         (0, _) => Reply::new(500, &[], ""),
         (_, "t0ken-1-Secret") => Reply::json(r#"{"RESULTCODE":"E401","RESULTMSG":"expired"}"#),
@@ -88,7 +88,7 @@ fn a_token_that_runs_out_between_tries_is_renewed() {
 }
 
 #[test]
-fn a_code_that_no_new_token_helps_against_costs_one_token() {
+fn a_code_that_a_new_token_does_not_fix_costs_one_token() {
     let api = Api::new(|_| Reply::json(r#"{"RESULTCODE":"E999","RESULTMSG":"busy"}"#));
     let lake = tempfile::tempdir().unwrap();
     let ran = walk(&api, lake.path(), "2024-01-01", &["--retries", "2"]).exits(6);
@@ -97,7 +97,7 @@ fn a_code_that_no_new_token_helps_against_costs_one_token() {
 }
 
 #[test]
-fn tokens_refused_one_after_another_are_soon_given_up() {
+fn tokens_refused_one_after_another_end_the_run_early() {
     let api = Api::new(|_| Reply::new(401, &[], ""));
     let lake = tempfile::tempdir().unwrap();
     walk(&api, lake.path(), "2024-01-31", &[]).exits(4);
@@ -105,7 +105,7 @@ fn tokens_refused_one_after_another_are_soon_given_up() {
 }
 
 #[test]
-fn tries_for_a_token_are_counted() {
+fn token_attempts_are_counted() {
     let api = Api::scripted(|_| Reply::new(500, &[], ""));
     let lake = tempfile::tempdir().unwrap();
     let ran = walk(&api, lake.path(), "2024-01-01", &["--retries", "2"]).exits(6);
@@ -113,7 +113,7 @@ fn tries_for_a_token_are_counted() {
 }
 
 #[test]
-fn a_secret_is_known_as_json_writes_it() {
+fn a_secret_is_redacted_in_its_json_form_too() {
     const TOKEN: &str = "tok/1/ABC+DEF==";
     let api = Api::scripted(|request| match request.path.as_str() {
         "/payAuth/token" => Reply::json(format!(r#"{{"RTN_CD":"0000","TOKEN":"{TOKEN}"}}"#)),
@@ -125,7 +125,7 @@ fn a_secret_is_known_as_json_writes_it() {
 }
 
 #[test]
-fn a_token_in_lower_case_is_taken_and_a_useless_one_is_not() {
+fn a_token_under_a_lower_case_key_is_accepted_and_an_unusable_one_is_not() {
     for (body, code) in [
         (r#"{"RTN_CD":"0000","token":"abc"}"#, 0),
         (r#"[{"RTN_CD":"0000","TOKEN":"abc"}]"#, 0),
@@ -143,8 +143,8 @@ fn a_token_in_lower_case_is_taken_and_a_useless_one_is_not() {
 }
 
 #[test]
-fn what_can_pass_is_tried_again() {
-    let whole = answer(&[row("20240101", &[])]);
+fn transient_failures_are_retried() {
+    let whole = envelope(&[row("20240101", &[])]);
     let html = Reply::new(200, &[("Content-Type", "text/html")], "<html>busy</html>");
     let mut troubles: Vec<Reply> = [408, 429, 500, 502, 503, 504].map(|status| Reply::new(status, &[], "busy")).to_vec();
     troubles.extend([
@@ -163,8 +163,8 @@ fn what_can_pass_is_tried_again() {
 }
 
 #[test]
-fn what_cannot_pass_is_not_tried_again() {
-    let elsewhere = Api::answering("{}");
+fn permanent_failures_are_not_retried() {
+    let elsewhere = Api::responding("{}");
     let location = format!("{}/x", elsewhere.url);
     for (reply, why) in [
         (Reply::new(404, &[], "no such page"), "404"),
@@ -182,7 +182,7 @@ fn what_cannot_pass_is_not_tried_again() {
 }
 
 #[test]
-fn tries_are_counted_and_bounded() {
+fn attempts_are_counted_and_bounded() {
     let api = Api::new(|_| Reply::new(500, &[], "다운"));
     let lake = tempfile::tempdir().unwrap();
     let ran = walk(&api, lake.path(), "2024-01-01", &["--retries", "2"]).exits(6);
@@ -217,7 +217,7 @@ fn every_walker_obeys_retry_after() {
         let ran = at_rate(&api, lake.path(), days, &["--concurrency", "2", "--rate-limit", rate]).ok();
         assert!(began.elapsed() >= Duration::from_secs(2), "{ran:?}");
         assert!(ran.stderr.contains("429"), "{ran:?}");
-        // the walkers learn of the wait within a moment; then nothing is asked for while it lasts
+        // every walker learns of the wait quickly; nothing is requested while it lasts
         let requests = api.settlements();
         let refused = requests.iter().find(|request| request.date() == "20240101").unwrap().at;
         let waited = refused + Duration::from_secs(1)..refused + Duration::from_millis(1900);
@@ -227,7 +227,7 @@ fn every_walker_obeys_retry_after() {
 }
 
 #[test]
-fn a_wait_of_a_year_is_not_waited() {
+fn a_retry_after_of_a_year_is_not_obeyed() {
     let api = Api::new(|_| Reply::new(503, &[("Retry-After", "31536000")], ""));
     let lake = tempfile::tempdir().unwrap();
     let ran = walk(&api, lake.path(), "2024-01-01", &[]).exits(6);
@@ -235,7 +235,7 @@ fn a_wait_of_a_year_is_not_waited() {
 }
 
 #[test]
-fn a_run_stops_asking_after_several_days_in_a_row_fail() {
+fn a_run_stops_after_several_consecutive_days_fail() {
     let api = Api::new(|_| Reply::new(500, &[], ""));
     let lake = tempfile::tempdir().unwrap();
     let ran =
@@ -246,7 +246,7 @@ fn a_run_stops_asking_after_several_days_in_a_row_fail() {
 }
 
 #[test]
-fn the_rate_limit_holds_over_the_whole_run() {
+fn the_rate_limit_applies_to_the_whole_run() {
     let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     let began = Instant::now();
     at_rate(&api, lake.path(), ("2024-01-01", "2024-01-20"), &["--concurrency", "8", "--rate-limit", "20"]).ok();
@@ -255,8 +255,8 @@ fn the_rate_limit_holds_over_the_whole_run() {
 }
 
 #[test]
-fn an_answer_beyond_the_bound_is_refused() {
-    let big = answer(&vec![row("20240101", &[]); 5000]);
+fn a_response_larger_than_the_limit_is_refused() {
+    let big = envelope(&vec![row("20240101", &[]); 5000]);
     let declared = Reply::json(&big);
     let undeclared = Reply::undeclared(200, &[], &big);
     for reply in [declared, undeclared] {
@@ -269,7 +269,7 @@ fn an_answer_beyond_the_bound_is_refused() {
 }
 
 #[test]
-fn nothing_is_listening() {
+fn an_unreachable_api_is_reported() {
     let lake = tempfile::tempdir().unwrap();
     let nobody = Api::nowhere();
     let ran = Run::backfill(&nobody).days("2024-01-01", "2024-01-01").into(lake.path()).args(["--retries", "1"]).exits(6);
@@ -277,16 +277,16 @@ fn nothing_is_listening() {
 }
 
 #[test]
-fn a_proxy_is_never_asked_for_loopback() {
+fn a_proxy_is_never_used_for_loopback() {
     let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     let proxies = ["HTTP_PROXY", "http_proxy", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1"));
     Run::backfill(&api).days("2024-01-01", "2024-01-01").into(lake.path()).envs(proxies).ok();
 }
 
-/// The key and every token, looked for in everything that a run leaves or prints, at every level of
-/// logging, with an API that repeats them wherever it can.
+/// Searches everything that a run writes or prints, at every log level, for the key and every token, with an API that
+/// repeats them wherever it can.
 #[test]
-fn no_secret_is_ever_seen() {
+fn no_secret_is_printed_logged_or_stored() {
     let api = Api::new(|request| {
         let token = &request.headers["token"];
         let day = request.date().to_owned();
@@ -295,7 +295,7 @@ fn no_secret_is_ever_seen() {
             "20240103" => Reply::json(format!(r#"{{"RESULTCODE":"E9","RESULTMSG":"{token} {KEY}"}}"#)),
             "20240104" => Reply::new(200, &[], format!("<html>{token}{KEY}")),
             "20240105" => Reply::json(format!(r#"{{"RESULTCODE":"0000","RESULTMSG":"{token} {KEY}","DATA":[]}}"#)),
-            "20240106" => Reply::json(answer(&[row(&day, &[("FEE", r#""x""#)])])),
+            "20240106" => Reply::json(envelope(&[row(&day, &[("FEE", r#""x""#)])])),
             _ => one_row(request),
         }
     });
@@ -310,7 +310,7 @@ fn no_secret_is_ever_seen() {
                 seen.extend(file.as_bytes());
                 seen.extend(std::fs::read(root.path().join(file)).unwrap());
             }
-            // Parquet may hold text compressed
+            // Parquet may compress text
             for file in files(&root.path().join("lake")).iter().filter(|file| file.ends_with(".parquet")) {
                 seen.extend(format!("{:?}", rows(&root.path().join("lake").join(file))).into_bytes());
             }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::api::{Api, Reply, answer, row};
+use crate::support::api::{Api, Reply, envelope, row};
 use crate::support::lake::{record_of, rows_of};
 use crate::support::store::Dest;
 use crate::support::{Ran, Run, run};
@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 const DAY: &str = "2024-01-05";
 const FILE: &str = "settlements/pay_date=2024-01-05/m1.parquet";
 
-/// Runs a suite against a destination of each kind at hand.
+/// Runs a suite against a destination of each available kind.
 macro_rules! conforms {
     ($($suite:ident),* $(,)?) => {
         mod local {
@@ -32,8 +32,8 @@ conforms!(
     days_land_under_their_keys,
     a_replaced_day_is_kept,
     a_large_day_goes_up_in_parts,
-    an_empty_answer_is_guarded,
-    odd_ids_are_found_again,
+    an_empty_response_does_not_replace_rows,
+    unusual_ids_are_read_back,
     rejects_are_kept,
     a_damaged_file_is_replaced,
     runs_at_once_lose_no_version,
@@ -58,7 +58,7 @@ async fn days_land_under_their_keys(dest: Dest) {
 
 async fn a_replaced_day_is_kept(dest: Dest) {
     let (old, new) = (row("20240105", &[]), row("20240105", &[("FEE", "231")]));
-    let api = Api::in_turn(vec![answer(std::slice::from_ref(&old)), answer(&[new]), answer(&[old])]);
+    let api = Api::in_turn(vec![envelope(std::slice::from_ref(&old)), envelope(&[new]), envelope(&[old])]);
     fetch(&api, &dest, &["--refetch", "all"]).ok();
     let before = dest.get(FILE).await;
     let result = fetch(&api, &dest, &["--refetch", "all"]).ok().result();
@@ -81,7 +81,7 @@ async fn a_large_day_goes_up_in_parts(dest: Dest) {
         .collect();
     let mut shuffled = rows.clone();
     shuffled.reverse();
-    let api = Api::in_turn(vec![answer(&rows), answer(&shuffled)]);
+    let api = Api::in_turn(vec![envelope(&rows), envelope(&shuffled)]);
     let result = fetch(&api, &dest, &[]).ok().result();
     let written = result["bytes_written"].as_u64().unwrap();
     let bytes = dest.get(FILE).await;
@@ -90,13 +90,13 @@ async fn a_large_day_goes_up_in_parts(dest: Dest) {
     let landed = rows_of(bytes);
     assert_eq!(landed.len(), rows.len());
     assert!(rows[777].contains(&landed[777]["order_no"]));
-    // an unchanged day's upload is given up
+    // the upload of an unchanged day is discarded
     assert_eq!(fetch(&api, &dest, &["--refetch", "all"]).ok().result()["dates"]["unchanged"], 1);
     assert_eq!(dest.names().await, [FILE]);
 }
 
-async fn an_empty_answer_is_guarded(dest: Dest) {
-    let api = Api::in_turn(vec![answer(&[row("20240105", &[])]), answer(&[])]);
+async fn an_empty_response_does_not_replace_rows(dest: Dest) {
+    let api = Api::in_turn(vec![envelope(&[row("20240105", &[])]), envelope(&[])]);
     fetch(&api, &dest, &[]).ok();
     fetch(&api, &dest, &["--refetch", "all"]).exits(5).failure("guard");
     assert_eq!(dest.names().await, [FILE]);
@@ -104,7 +104,7 @@ async fn an_empty_answer_is_guarded(dest: Dest) {
     assert_eq!(record_of(dest.get(FILE).await)["rows"], 0);
 }
 
-async fn odd_ids_are_found_again(dest: Dest) {
+async fn unusual_ids_are_read_back(dest: Dest) {
     for (id, name) in [("../x", "%2E.%2Fx"), ("가 나", "%EA%B0%80%20%EB%82%98"), ("a%2Fb", "a%252Fb")] {
         let arguments = ["backfill", "--env", "simulator", "--api-id", id, "--from", DAY, "--to", DAY, "--dest", &dest.url];
         run(&arguments).ok();
@@ -114,7 +114,7 @@ async fn odd_ids_are_found_again(dest: Dest) {
 }
 
 async fn rejects_are_kept(dest: Dest) {
-    let api = Api::in_turn(vec![answer(&[row("20240105", &[("FEE", r#""x""#)])])]);
+    let api = Api::in_turn(vec![envelope(&[row("20240105", &[("FEE", r#""x""#)])])]);
     let ran = fetch(&api, &dest, &[]).exits(5);
     let name = format!("rejects/pay_date={DAY}/m1-{}.jsonl", ran.result()["run_id"].as_str().unwrap());
     assert_eq!(dest.names().await, [name.as_str()]);
@@ -122,7 +122,7 @@ async fn rejects_are_kept(dest: Dest) {
 }
 
 async fn a_damaged_file_is_replaced(dest: Dest) {
-    let api = Api::in_turn(vec![answer(&[row("20240105", &[])])]);
+    let api = Api::in_turn(vec![envelope(&[row("20240105", &[])])]);
     dest.put(FILE, b"PAR1 and no more".to_vec()).await;
     fetch(&api, &dest, &[]).ok();
     assert_eq!(rows_of(dest.get(FILE).await).len(), 1);
@@ -131,11 +131,11 @@ async fn a_damaged_file_is_replaced(dest: Dest) {
 
 async fn runs_at_once_lose_no_version(dest: Dest) {
     const DAYS: u64 = 3;
-    let answers = AtomicUsize::new(0);
+    let bodies = AtomicUsize::new(0);
     let api = Api::new(move |request| {
-        // no two answers are the same
-        let order = format!("\"{}\"", answers.fetch_add(1, Ordering::SeqCst));
-        Reply::json(answer(&[row(request.date(), &[("ORDERNO", &order)])]))
+        // no two responses are the same
+        let order = format!("\"{}\"", bodies.fetch_add(1, Ordering::SeqCst));
+        Reply::json(envelope(&[row(request.date(), &[("ORDERNO", &order)])]))
     });
     let (api, url) = (&api, Path::new(&dest.url));
     let ran: Vec<Ran> = std::thread::scope(|scope| {
@@ -162,7 +162,7 @@ async fn runs_at_once_lose_no_version(dest: Dest) {
 }
 
 async fn a_lost_day_is_rebuilt(dest: Dest) {
-    let api = Api::in_turn(vec![answer(&[row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#)])])]);
+    let api = Api::in_turn(vec![envelope(&[row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#)])])]);
     fetch(&api, &dest, &["--keep-raw"]).ok();
     let before = rows_of(dest.get(FILE).await);
     dest.put(FILE, b"PAR1 and no more".to_vec()).await;

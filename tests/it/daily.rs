@@ -1,11 +1,11 @@
-//! The daily job, with the clock moved on day by day.
+//! The daily job, with the clock advanced day by day.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::api::{Api, Reply, answer, row};
+use crate::support::api::{Api, Reply, envelope, row};
 use crate::support::lake::{day_file, files, redate, rows};
 use crate::support::{Ran, Run};
 use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
@@ -87,13 +87,13 @@ async fn sync(simulator: &Simulator, lake: &Path, since: NaiveDate, today: Naive
     execute(&job, &lake, &options, &Unseen, signals).await
 }
 
-/// What the simulator would answer for a day, and what the lake holds: transaction, status, amount
-/// and payout status of each row.
+/// A day's rows as the simulator serves them, and as the lake holds them: transaction, status, amount
+/// and payout status.
 async fn served(http: &reqwest::Client, simulator: &Simulator, day: NaiveDate) -> Vec<[String; 4]> {
     let url = format!("{}/_simulator/rows?date={day}&merchant={MERCHANT}", simulator.base_url());
-    let answer: serde_json::Value = serde_json::from_slice(&http.get(url).send().await.unwrap().bytes().await.unwrap()).unwrap();
+    let response_body: serde_json::Value = serde_json::from_slice(&http.get(url).send().await.unwrap().bytes().await.unwrap()).unwrap();
     let text = |row: &serde_json::Value, field: &str| row[field].as_str().unwrap().to_owned();
-    let rows = answer["DATA"].as_array().cloned().unwrap_or_default();
+    let rows = response_body["DATA"].as_array().cloned().unwrap_or_default();
     rows.iter().map(|row| ["TRXID", "PAYMENTSTATUS", "AUTHAMT", "STATUS_CD"].map(|field| text(row, field))).collect()
 }
 
@@ -104,7 +104,7 @@ fn landed(lake: &Path, day: NaiveDate) -> Vec<[String; 4]> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quarter_followed_day_by_day_is_always_what_the_api_has() {
+async fn a_quarter_synced_daily_always_equals_the_api() {
     let lake = tempfile::tempdir().unwrap();
     let since = date("2024-01-01");
     let last = since + Days::new(90);
@@ -112,7 +112,7 @@ async fn a_quarter_followed_day_by_day_is_always_what_the_api_has() {
     let restated = |seed: u64| -> Vec<NaiveDate> {
         since.iter_days().take(91).filter(|day| restated_on(seed, MERCHANT, *day).is_some_and(|on| on <= last)).collect()
     };
-    // few days are restated: a seed with which some of these are
+    // few days are restated: with this seed some of these are
     let seed = (1..1000).find(|seed| restated(*seed).len() >= 3).unwrap();
     let mut reported = BTreeSet::new();
     for today in since.iter_days().take(91) {
@@ -120,7 +120,7 @@ async fn a_quarter_followed_day_by_day_is_always_what_the_api_has() {
         let result = sync(&simulator, lake.path(), since, today).await;
         assert_eq!(result.exit_code.number(), 0, "{today}: {result:?}");
         reported.extend(result.restated.iter().map(|day| day.pay_date));
-        // older days no longer change; they are all looked at on the last day
+        // older days no longer change; all of them are compared on the last day
         let from = if today == last { since } else { since.max(today - Days::new(24)) };
         for day in from.iter_days().take_while(|day| *day <= today + Days::new(7)) {
             assert_eq!(landed(lake.path(), day), served(&http, &simulator, day).await, "{day}, as of {today}");
@@ -147,14 +147,14 @@ fn days(before: u64, after: u64) -> (NaiveDate, Vec<String>) {
     (first, first.iter_days().take(usize::try_from(before + after + 1).unwrap()).map(|day| day.format("%Y%m%d").to_string()).collect())
 }
 
-fn asked(api: &Api) -> Vec<String> {
+fn fetched_dates(api: &Api) -> Vec<String> {
     let mut dates: Vec<String> = api.settlements().iter().map(|request| request.date().to_owned()).collect();
     dates.sort();
     dates
 }
 
 #[test]
-fn an_empty_lake_is_asked_where_to_begin() {
+fn sync_into_an_empty_lake_needs_a_first_day() {
     let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     let ran = sync_command(&api, lake.path(), &[]).exits(2);
     assert!(ran.stderr.contains("--since"), "{ran:?}");
@@ -162,27 +162,27 @@ fn an_empty_lake_is_asked_where_to_begin() {
 }
 
 #[test]
-fn a_second_sync_asks_only_for_what_is_open() {
+fn a_second_sync_fetches_only_open_days() {
     let api = Api::one_row();
     let lake = tempfile::tempdir().unwrap();
     let (first, all) = days(20, 7);
     sync_command(&api, lake.path(), &["--since", &first.to_string()]).ok();
-    assert_eq!(asked(&api), all);
+    assert_eq!(fetched_dates(&api), all);
     let ran = sync_command(&api, lake.path(), &["-q"]).ok();
-    assert_eq!(asked(&api)[..].len(), all.len() + 8, "today and the seven days after it are open");
+    assert_eq!(fetched_dates(&api)[..].len(), all.len() + 8, "today and the seven days after it are open");
     assert_eq!(ran.stderr, "");
     assert_eq!(ran.result()["command"], "sync");
 }
 
 #[test]
 fn days_open_for_too_long_are_left_to_a_backfill() {
-    let api = Api::new(|request| Reply::json(answer(&[row(request.date(), &[("STATUS_CD", r#""01""#)])])));
+    let api = Api::new(|request| Reply::json(envelope(&[row(request.date(), &[("STATUS_CD", r#""01""#)])])));
     let lake = tempfile::tempdir().unwrap();
     let (first, all) = days(10, 0);
     let since = first.to_string();
     let ahead = ["--since", &since, "--ahead", "0"];
     sync_command(&api, lake.path(), &ahead).ok();
-    assert_eq!(asked(&api).len(), all.len());
+    assert_eq!(fetched_dates(&api).len(), all.len());
     let plan = sync_command(&api, lake.path(), &[&ahead[..], &["--settle-window", "4", "--dry-run"]].concat()).ok().result();
     let fetched: Vec<&str> = plan["days"]
         .as_array()
@@ -196,7 +196,7 @@ fn days_open_for_too_long_are_left_to_a_backfill() {
 }
 
 #[test]
-fn days_dated_ahead_are_asked_for_however_old_they_are() {
+fn days_dated_ahead_are_refetched_whatever_their_age() {
     let api = Api::one_row();
     let lake = tempfile::tempdir().unwrap();
     let (first, all) = days(10, 0);
@@ -205,7 +205,7 @@ fn days_dated_ahead_are_asked_for_however_old_they_are() {
     redate(&day_file(lake.path(), &since), chrono::Utc::now() + TimeDelta::days(400));
     let daily = ["--lookback", "0", "--settle-window", "4", "--ahead", "0"];
     let ran = sync_command(&api, lake.path(), &daily).ok();
-    assert_eq!(asked(&api).iter().filter(|date| **date == all[0]).count(), 2, "{ran:?}");
+    assert_eq!(fetched_dates(&api).iter().filter(|date| **date == all[0]).count(), 2, "{ran:?}");
     sync_command(&api, lake.path(), &daily).ok();
-    assert_eq!(asked(&api).iter().filter(|date| **date == all[0]).count(), 2);
+    assert_eq!(fetched_dates(&api).iter().filter(|date| **date == all[0]).count(), 2);
 }

@@ -1,5 +1,4 @@
-//! An API that lies, and users' input that is unlike any other: memory and time stay bounded, and nothing is
-//! published that should not be.
+//! Hostile responses and unusual input: memory and time stay bounded, and nothing is published that should not be.
 
 #![allow(clippy::print_stdout, reason = "what each run took is worth a line")]
 
@@ -9,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::api::{Api, Reply, Request, answer, row};
+use crate::support::api::{Api, Reply, Request, envelope, row};
 use crate::support::lake::{day_file, files, record, rows};
 use crate::support::{KEY, Ran, Run, binary, finish};
 use flate2::Compression;
@@ -18,7 +17,7 @@ use flate2::write::GzEncoder;
 const DAY: &str = "2024-01-05";
 const DATE: &str = "20240105";
 
-/// How a run ended, and what it took.
+/// How a run ended, and the resources that it used.
 struct Measured {
     ran: Ran,
     peak_mib: u64,
@@ -40,7 +39,7 @@ fn measure(mut command: Command) -> Measured {
     });
     let mut peak_mib = 0;
     let status = loop {
-        // the largest it has been so far
+        // the peak so far
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
         let kib: u64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0);
@@ -64,12 +63,12 @@ fn command(url: &str, dest: &Path, more: &[&str]) -> Command {
     command
 }
 
-/// The most that a run may take for an answer that it refuses, in a build without optimizations.
+/// The most memory that a run may use for a response that it refuses, in a build without optimizations.
 const MEMORY_MIB: u64 = 100;
 const TIME: Duration = Duration::from_mins(1);
 
-/// Runs a day against a lying API; the day must fail as `kind` with a message that has `why`, within bounds, and
-/// nothing of it be published.
+/// Runs a day against a hostile API. The day must fail as `kind` with a message that contains `why`, within bounds, and
+/// nothing may be published.
 #[track_caller]
 fn refused_by(name: &str, url: &str, more: &[&str], kind: &str, why: &str) {
     let lake = tempfile::tempdir().unwrap();
@@ -89,14 +88,14 @@ fn refused(name: &str, reply: Reply, more: &[&str], kind: &str, why: &str) {
     refused_by(name, &api.url, more, kind, why);
 }
 
-/// One member of a gzip stream; several in a row are a stream as well.
+/// One member of a gzip stream; several in a row are also a stream.
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(text).unwrap();
     encoder.finish().unwrap()
 }
 
-/// Writes `piece` `times` times, until the client has had enough.
+/// Writes `piece` `times` times, or until the client closes the connection.
 fn again(times: usize, piece: Vec<u8>) -> impl Fn(&mut dyn Write) -> std::io::Result<()> {
     move |out| (0..times).try_for_each(|_| out.write_all(&piece))
 }
@@ -120,7 +119,7 @@ fn a_bomb_is_refused_at_the_bound() {
 }
 
 #[test]
-fn more_is_promised_than_comes() {
+fn a_body_shorter_than_declared_is_refused() {
     let promised = |bytes: &str| Reply::undeclared(200, &[("Content-Length", bytes)], r#"{"RESULTCODE":"0000","DATA":["#);
     refused("10 GB", promised("10737418240"), &[], "contract", "larger than 4096 MiB");
     refused("3 GB", promised("3221225472"), &[], "upstream", "broke off");
@@ -142,9 +141,9 @@ fn more_is_promised_than_comes() {
     );
 }
 
-/// A byte now and then is no silence, and yet would take for ever.
+/// A byte now and then resets a silence timeout, but would never complete a body.
 #[test]
-fn a_body_at_a_drip_is_given_up() {
+fn a_trickling_body_is_given_up() {
     let drip = |out: &mut dyn Write| -> std::io::Result<()> {
         loop {
             out.write_all(b" ")?;
@@ -153,7 +152,7 @@ fn a_body_at_a_drip_is_given_up() {
         }
     };
     let quick = ["--timeout", "1s"];
-    refused("answer", Reply::undeclared(200, &[], "{").and_then(drip), &quick, "upstream", "too slowly");
+    refused("body", Reply::undeclared(200, &[], "{").and_then(drip), &quick, "upstream", "too slowly");
     refused("error page", Reply::undeclared(500, &[], "").and_then(drip), &quick, "upstream", "HTTP 500");
     let token = Api::scripted(move |_| Reply::undeclared(200, &[], "{").and_then(drip));
     refused_by("token", &token.url, &quick, "upstream", "too slowly");
@@ -166,11 +165,11 @@ fn a_body_at_a_drip_is_given_up() {
     refused("head", head, &quick, "upstream", "sent nothing");
 }
 
-/// What is slow and goes on is waited for: the pace is for drips.
+/// A response that is slow but above the minimum pace is read to its end.
 #[test]
-fn a_slow_answer_is_waited_for() {
+fn a_slow_but_steady_response_is_read() {
     let api = Api::new(|request| {
-        let text = answer(&(0..24).map(|_| row(request.date(), &[])).collect::<Vec<_>>());
+        let text = envelope(&(0..24).map(|_| row(request.date(), &[])).collect::<Vec<_>>());
         Reply::undeclared(200, &[], "").and_then(move |out| {
             text.as_bytes().chunks(512).try_for_each(|piece| {
                 out.write_all(piece)?;
@@ -186,7 +185,7 @@ fn a_slow_answer_is_waited_for() {
 }
 
 #[test]
-fn nesting_strings_and_numbers_without_end() {
+fn endless_nesting_strings_and_numbers_are_refused() {
     let deep = |open: &str| open.repeat(100_000);
     let in_row = |value: &str| format!(r#"{{"RESULTCODE":"0000","DATA":[{{"TRXID":"1","X":{value}"#);
     for (name, text) in [
@@ -210,7 +209,7 @@ fn nesting_strings_and_numbers_without_end() {
         refused(name, long(begins), &[], "contract", "longer than 4 MiB");
     }
     let digits = "9".repeat(1000);
-    let row_with = |field, value: &str| Reply::json(answer(&[row(DATE, &[(field, value)])]));
+    let row_with = |field, value: &str| Reply::json(envelope(&[row(DATE, &[(field, value)])]));
     refused("a number of 1,000 digits", row_with("AUTHAMT", &digits), &[], "contract", "more than 16 digits");
     refused("1,000 decimals", row_with("AUTHAMT", &format!("0.{digits}")), &[], "contract", "more than 2 decimals");
     refused("a rate", row_with("FEERATE", &format!("\"{digits}\"")), &[], "contract", "more than 5 digits");
@@ -218,13 +217,13 @@ fn nesting_strings_and_numbers_without_end() {
     refused("a date", row_with("AUTHDT", &digits), &[], "contract", "is not a date");
     refused("a code", Reply::json(format!(r#"{{"RESULTCODE":{digits}}}"#)), &[], "upstream", "RESULTCODE 999");
     let fields: Vec<String> = (0..100_000).map(|n| format!("\"k{n}\":1")).collect();
-    refused("100,000 fields", Reply::json(answer(&[format!("{{{}}}", fields.join(","))])), &[], "contract", "more unknown fields");
+    refused("100,000 fields", Reply::json(envelope(&[format!("{{{}}}", fields.join(","))])), &[], "contract", "more unknown fields");
 }
 
 #[test]
-fn text_that_is_none() {
+fn invalid_text_is_refused() {
     let around = |bytes: &[u8]| {
-        let mut text = answer(&[row(DATE, &[("ORDERNO", r#""@""#)])]).into_bytes();
+        let mut text = envelope(&[row(DATE, &[("ORDERNO", r#""@""#)])]).into_bytes();
         let at = text.iter().position(|byte| *byte == b'@').unwrap();
         text.splice(at..=at, bytes.iter().copied());
         Reply::json(text)
@@ -244,17 +243,17 @@ fn text_that_is_none() {
     let cp949 = Reply::new(200, &[("Content-Type", "text/json; charset=euc-kr")], b"{\"RESULTCODE\":\"0000\",\"X\":\"\xFF\xFF\"}");
     refused("not CP949", cp949, &[], "contract", "not EUC-KR");
     for (name, text, why) in [
-        ("a field", answer(&[row(DATE, &[]).replacen('{', r#"{"FEE":"1","#, 1)]), "FEE of row 1 occurs twice"),
-        ("an escaped field", answer(&[row(DATE, &[]).replacen('{', r#"{"F\u0045E":"1","#, 1)]), "FEE of row 1 occurs twice"),
-        ("an unknown field", answer(&[row(DATE, &[("X", "1")]).replacen('{', r#"{"X":1,"#, 1)]), "X of row 1 occurs twice"),
-        ("inside a field", answer(&[row(DATE, &[("X", r#"{"a":1,"a":2}"#)])]), "has a key that occurs twice"),
+        ("a field", envelope(&[row(DATE, &[]).replacen('{', r#"{"FEE":"1","#, 1)]), "FEE of row 1 occurs twice"),
+        ("an escaped field", envelope(&[row(DATE, &[]).replacen('{', r#"{"F\u0045E":"1","#, 1)]), "FEE of row 1 occurs twice"),
+        ("an unknown field", envelope(&[row(DATE, &[("X", "1")]).replacen('{', r#"{"X":1,"#, 1)]), "X of row 1 occurs twice"),
+        ("inside a field", envelope(&[row(DATE, &[("X", r#"{"a":1,"a":2}"#)])]), "has a key that occurs twice"),
         ("DATA", r#"{"RESULTCODE":"0000","DATA":[],"DATA":[]}"#.into(), "DATA occurs twice"),
         ("a blank RESULTCODE", r#"{"RESULTCODE":null,"RESULTCODE":"0000","DATA":[]}"#.into(), "RESULTCODE occurs twice"),
         ("RESULTCODE", r#"{"RESULTCODE":"E008","RESULTCODE":"0000","DATA":[]}"#.into(), "RESULTCODE occurs twice"),
     ] {
         refused(name, Reply::json(text), &[], "contract", why);
     }
-    // an escaped NUL is a character like any other
+    // an escaped NUL is an ordinary character
     let lake = tempfile::tempdir().unwrap();
     let reply = around(br"a\u0000b");
     Run::backfill(&Api::new(move |_| reply.clone())).days(DAY, DAY).into(lake.path()).ok();
@@ -262,7 +261,7 @@ fn text_that_is_none() {
 }
 
 #[test]
-fn envelopes_and_rows_without_number() {
+fn endless_envelopes_and_rows_are_refused() {
     let many = |begin: &str, part: &str| Reply::undeclared(200, &[], begin).and_then(again(1000, part.repeat(1000).into_bytes()));
     refused("empty objects", many("[", "{},"), &[], "contract", "no RESULTCODE");
     refused("codes alone", many("[", r#"{"RESULTCODE":"E008"},"#), &[], "contract", "parts without rows");
@@ -275,7 +274,7 @@ fn envelopes_and_rows_without_number() {
     refused("empty rows", rows, &[], "contract", "and 200000 more bad rows");
 }
 
-/// Rows may be long: then fewer of them are held.
+/// If rows are long, fewer of them are in memory.
 #[test]
 fn long_rows_do_not_fill_memory() {
     const ROWS: usize = 60;
@@ -300,7 +299,7 @@ fn long_rows_do_not_fill_memory() {
 
 #[test]
 fn secrets_do_not_follow_a_redirect() {
-    let elsewhere = Api::answering("{}");
+    let elsewhere = Api::responding("{}");
     for status in [301, 302, 303, 307, 308] {
         let location = format!("{}/x", elsewhere.url.replace("127.0.0.1", "localhost"));
         let reply = Reply::new(status, &[("Location", &location)], "");
@@ -312,7 +311,7 @@ fn secrets_do_not_follow_a_redirect() {
 }
 
 #[test]
-fn tokens_of_no_use() {
+fn unusable_tokens_are_refused() {
     let long = |bytes: usize| format!(r#"{{"RTN_CD":"0000","TOKEN":"{}"}}"#, "t".repeat(bytes));
     for (name, body, why) in [
         ("1 MB", long(1 << 20), "longer than 64 KiB"),
@@ -326,11 +325,11 @@ fn tokens_of_no_use() {
         refused_by(name, &api.url, &[], "upstream", why);
         assert_eq!(api.settlements().len(), 0, "{name}");
     }
-    // as long as an answer may be: it is the API's to refuse
+    // within the limit of a response: only the API could refuse it
     let body = long(60_000);
     let api = Api::scripted(move |request| match request.path.as_str() {
         "/payAuth/token" => Reply::json(&body),
-        _ => Reply::json(answer(&[row(request.date(), &[])])),
+        _ => Reply::json(envelope(&[row(request.date(), &[])])),
     });
     let lake = tempfile::tempdir().unwrap();
     Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
@@ -338,7 +337,7 @@ fn tokens_of_no_use() {
 }
 
 #[test]
-fn waits_of_years_are_not_waited() {
+fn a_retry_after_of_years_is_not_obeyed() {
     for wait in ["31536000", "18446744073709551615", "99999999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"] {
         for status in [429, 503] {
             let reply = Reply::new(status, &[("Retry-After", wait)], "");
@@ -347,7 +346,7 @@ fn waits_of_years_are_not_waited() {
             refused_by(wait, &token.url, &[], "rate_limit", "run again later");
         }
     }
-    // what says nothing of a wait is none
+    // a value that is not a wait is ignored
     for wait in ["-1", "soon", "1.5", "", "Fri, 31 Dec 1999 23:59:59 GMT", "\u{FF11}"] {
         refused(wait, Reply::new(503, &[("Retry-After", wait)], ""), &[], "upstream", "HTTP 503");
     }
@@ -357,7 +356,7 @@ mod tls {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     use rustls::pki_types::PrivateKeyDer;
 
-    /// An authority, and a server's configuration with a certificate of it.
+    /// A certificate authority, and a server's configuration with a certificate that it issued.
     pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
     impl Authority {
@@ -371,7 +370,7 @@ mod tls {
             self.0.pem()
         }
 
-        /// A server that says it is `name`; one of the past where it has `expired`.
+        /// A server with a certificate for `name`, which may have `expired`.
         pub(super) fn server(&self, name: &str, expired: bool) -> rustls::ServerConfig {
             let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
             if expired {
@@ -391,7 +390,7 @@ mod tls {
 fn one_row(request: &Request) -> Reply {
     match request.path.as_str() {
         "/payAuth/token" => Reply::json(r#"{"RTN_CD":"0000","TOKEN":"t0ken-over-TLS"}"#),
-        _ => Reply::json(answer(&[row(request.date(), &[])])),
+        _ => Reply::json(envelope(&[row(request.date(), &[])])),
     }
 }
 
@@ -407,7 +406,7 @@ fn over_tls(url: &str, trusted: &str, more: &[&str]) -> (Ran, Vec<String>) {
 }
 
 #[test]
-fn a_server_that_is_not_who_it_says_hears_nothing() {
+fn an_untrusted_server_receives_no_request() {
     let (ours, other) = (tls::Authority::new(), tls::Authority::new());
     let right = Api::over_tls(ours.server("localhost", false), one_row);
     let (ran, lake) = over_tls(&right.url, &ours.pem(), &["-vvv"]);
@@ -424,7 +423,7 @@ fn a_server_that_is_not_who_it_says_hears_nothing() {
         assert!(message.contains("certificate"), "{name}: {message}");
         assert!(api.tokens() == 0 && api.settlements().is_empty() && lake.is_empty(), "{name}: {lake:?}");
     }
-    // a server that has nothing newer than TLS 1.1: its hello, of that version
+    // the hello of a server that supports nothing newer than TLS 1.1
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     std::thread::spawn(move || {
@@ -442,8 +441,8 @@ fn a_server_that_is_not_who_it_says_hears_nothing() {
     assert!(message.contains("could not connect") && lake.is_empty(), "{message}");
 }
 
-/// The key and the token, with the HTTP and TLS stacks' own traces, and with an API that hides them where they
-/// might be cut in two or shown as somebody else's words.
+/// The key and the token, with the traces of the HTTP and TLS libraries, and with an API that repeats them at places
+/// where they might be cut in two or quoted.
 #[test]
 fn no_trace_and_no_message_shows_a_secret() {
     const TOKEN: &str = "t0ken-over-TLS-0123456789-abcdefghij";
@@ -452,16 +451,16 @@ fn no_trace_and_no_message_shows_a_secret() {
         let date = request.date().to_owned();
         match date.as_str() {
             "" => Reply::json(format!(r#"{{"RTN_CD":"0000","TOKEN":"{TOKEN}","ECHO":"{KEY}"}}"#)),
-            "20240101" => Reply::json(answer(&[row(&date, &[("FEE", &format!("\"{TOKEN}\""))])])),
-            "20240102" => Reply::json(answer(&[row(&date, &[("AUTHDT", &format!("\"{}{KEY}\"", "x".repeat(70)))])])),
+            "20240101" => Reply::json(envelope(&[row(&date, &[("FEE", &format!("\"{TOKEN}\""))])])),
+            "20240102" => Reply::json(envelope(&[row(&date, &[("AUTHDT", &format!("\"{}{KEY}\"", "x".repeat(70)))])])),
             "20240103" => Reply::json(format!(r#"{{"RESULTCODE":"0000","DATA":[{}],"{}{TOKEN}":1}}"#, row(&date, &[]), "x".repeat(20))),
-            "20240104" => Reply::json(answer(&[row(&date, &[]).replacen('{', &format!(r#"{{"{KEY}":1,"{KEY}":2,"#), 1)])),
+            "20240104" => Reply::json(envelope(&[row(&date, &[]).replacen('{', &format!(r#"{{"{KEY}":1,"{KEY}":2,"#), 1)])),
             "20240105" => Reply::new(200, &[("Content-Type", &format!("text/json; charset={TOKEN}"))], "{}"),
             "20240106" => Reply::new(200, &[("Content-Encoding", KEY)], "{}"),
             "20240107" => Reply::new(500, &[("X-Echo", TOKEN), ("Set-Cookie", KEY)], format!("{}{TOKEN}{KEY}", "x".repeat(150))),
             "20240108" => Reply::new(302, &[("Location", &format!("https://localhost/{TOKEN}?{KEY}"))], ""),
             "20240109" => Reply::json(format!("{}{TOKEN}", " ".repeat(3))),
-            _ => Reply::json(answer(&[row(&date, &[])])),
+            _ => Reply::json(envelope(&[row(&date, &[])])),
         }
     });
     for (level, format) in [("-q", "text"), ("-vvv", "text"), ("-vvv", "json")] {
@@ -483,7 +482,7 @@ fn no_trace_and_no_message_shows_a_secret() {
         }
         for (name, bytes) in &seen {
             let text = String::from_utf8_lossy(bytes);
-            // half of a secret is too much of it
+            // half of a secret must not be printed either
             for secret in [&KEY[..12], &TOKEN[..14]] {
                 if let Some(at) = text.find(secret) {
                     panic!("{secret} in {name} with {level}: …{}", &text[text.floor_char_boundary(at.saturating_sub(300))..at]);
@@ -493,9 +492,9 @@ fn no_trace_and_no_message_shows_a_secret() {
     }
 }
 
-/// What others on the machine see of a run: its arguments, its limits, the files it makes, the key's file.
+/// What other users of the machine can see of a run: its arguments, its limits, its files, the key's file.
 #[test]
-fn others_on_the_machine_see_no_secret() {
+fn other_users_of_the_machine_see_no_secret() {
     use std::os::unix::fs::PermissionsExt;
     let api = Api::new(|request| {
         std::thread::sleep(Duration::from_millis(700));
@@ -511,8 +510,8 @@ fn others_on_the_machine_see_no_secret() {
         command.env_remove("COOKIEPAY_API_KEY").env("COOKIEPAY_API_KEY_FILE", &key);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(400));
-        let told = |name: &str| String::from_utf8_lossy(&std::fs::read(format!("/proc/{}/{name}", child.id())).unwrap()).into_owned();
-        let (arguments, limits) = (told("cmdline"), told("limits"));
+        let proc_file = |name: &str| String::from_utf8_lossy(&std::fs::read(format!("/proc/{}/{name}", child.id())).unwrap()).into_owned();
+        let (arguments, limits) = (proc_file("cmdline"), proc_file("limits"));
         let ran: Ran = child.wait_with_output().unwrap().into();
         let ran = ran.ok();
         assert!(arguments.contains("backfill") && !arguments.contains(KEY), "{arguments}");
@@ -571,23 +570,23 @@ fn ids_of_any_kind_name_files_inside_the_lake() {
         assert_eq!(record(&root.path().join(&everywhere[0]))["merchant_id"], id);
         assert_eq!(rows(&root.path().join(&everywhere[0]))[0]["merchant_id"], id);
         let mut status = binary();
-        let told = finish(status.args(["status", "--output", "json", "--dest"]).arg(&lake)).ok();
-        assert_eq!(told.result()["days"][0]["merchant_id"], id);
+        let shown = finish(status.args(["status", "--output", "json", "--dest"]).arg(&lake)).ok();
+        assert_eq!(shown.result()["days"][0]["merchant_id"], id);
         let mut verify = binary();
         finish(verify.args(["verify", "--dest"]).arg(&lake)).ok();
     }
-    let asked = api.settlements().len();
+    let requests = api.settlements().len();
     for id in ["a".repeat(200), "가".repeat(20), "/".repeat(41)] {
         let mut command = binary();
         command.args(["backfill", "--base-url", &api.url, "--api-id", &id, "--from", DAY, "--to", DAY, "--dest", "/nowhere/x"]);
         finish(command.env("COOKIEPAY_API_KEY", KEY)).exits(2);
     }
-    assert_eq!(api.settlements().len(), asked);
+    assert_eq!(api.settlements().len(), requests);
 }
 
 #[test]
 fn destinations_and_days_of_any_kind() {
-    let api = Api::new(|request| Reply::json(answer(&[row(request.date(), &[("AUTHDT", "null")])])));
+    let api = Api::new(|request| Reply::json(envelope(&[row(request.date(), &[("AUTHDT", "null")])])));
     let root = tempfile::tempdir().unwrap();
     for folder in
         ["with space", "정산 🍪", "100%41", "a#b?c", "it's \"quoted\"", "back\\slash", "line\nbreak", "settlements/pay_date=2024-01-01"]
@@ -600,13 +599,13 @@ fn destinations_and_days_of_any_kind() {
     }
     let lake = root.path().join("days");
     for day in ["0001-01-01", "0001-12-31", "1900-02-28", "2000-02-29", "2024-02-29", "9999-12-31"] {
-        // wherever the machine stands, Seoul's midnight counts
+        // Seoul's midnight counts, whatever the machine's time zone is
         for zone in ["UTC", "Pacific/Kiritimati", "America/Los_Angeles"] {
             Run::backfill(&api).days(day, day).into(&lake).env("TZ", zone).args(["--refetch", "all"]).ok();
         }
-        let told = record(&day_file(&lake, day));
+        let written = record(&day_file(&lake, day));
         assert_eq!(
-            (told["pay_date"].as_str(), told["state"].as_str()),
+            (written["pay_date"].as_str(), written["state"].as_str()),
             (Some(day), Some(if day.starts_with('9') { "open" } else { "closed" }))
         );
         assert_eq!(rows(&day_file(&lake, day))[0]["payoff_date"], day);
@@ -632,13 +631,13 @@ fn ranges_of_centuries_take_no_memory() {
     let dry_run = [&["backfill", "--dry-run"], &asks[..]].concat();
     for (arguments, code) in [(&dry_run[..], 0), (&["rebuild", "--dry-run"], 0), (&["status"], 0), (&["verify"], 5)] {
         let Measured { ran, peak_mib, took } = measure(of(arguments));
-        let told = ran.exits(code).stdout;
+        let stdout = ran.exits(code).stdout;
         println!("{arguments:?}: {peak_mib} MiB, {took:?}");
         let days = 365_243 - if arguments == ["verify"] { 3 } else { 0 };
-        assert_eq!(told.matches("\"pay_date\":").count(), days, "{arguments:?}");
+        assert_eq!(stdout.matches("\"pay_date\":").count(), days, "{arguments:?}");
         assert!(peak_mib < MEMORY_MIB / 2 && took < TIME, "{arguments:?}: {peak_mib} MiB, {took:?}");
     }
-    // stopped, a run does not go through the days that it leaves
+    // a run that is stopped does not list the days that it did not reach
     let mut child = of(&[&["backfill", "--rate-limit", "50"], &asks[..]].concat()).stderr(Stdio::null()).spawn().unwrap();
     while api.settlements().len() < 10 {
         std::thread::sleep(Duration::from_millis(5));

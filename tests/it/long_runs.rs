@@ -1,4 +1,4 @@
-//! A long run against the simulator, and what it serves, row for row.
+//! A long run against the simulator, compared with what it serves row by row.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -11,7 +11,7 @@ use cookiepay_etl::simulator::{Options, Simulator, SimulatorArgs};
 
 const RANGE: [&str; 4] = ["--from", "2024-01-01", "--to", "2024-12-31"];
 
-/// A lake's rows by file, without what tells one run from another.
+/// A lake's rows by file, without the columns that differ between runs.
 fn content(lake: &Path) -> BTreeMap<String, Vec<Row>> {
     let without_run = |mut row: Row| {
         row.remove("run_id");
@@ -46,7 +46,7 @@ fn a_year_with_one_request_in_five_failing_lands_whole() {
     }
 }
 
-/// The lake against the rows that the simulator says it serves, read from its own JSON.
+/// Compares the lake with the rows that the simulator serves, parsed from its JSON.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_row_served_is_in_the_lake_exactly_once() {
     let args = SimulatorArgs { sim_today: Some("2026-06-30".into()), sim_rows: Some("30".into()), ..SimulatorArgs::default() };
@@ -72,9 +72,9 @@ async fn every_row_served_is_in_the_lake_exactly_once() {
     let mut served_rows = 0;
     for day in 1..=31 {
         let url = format!("{}/_simulator/rows?date=2024-01-{day:02}&merchant={id}", simulator.base_url());
-        let answer = reqwest::get(url).await.unwrap().bytes().await.unwrap();
-        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
-        let served = answer["DATA"].as_array().cloned().unwrap_or_default();
+        let response_body = reqwest::get(url).await.unwrap().bytes().await.unwrap();
+        let response_body: serde_json::Value = serde_json::from_slice(&response_body).unwrap();
+        let served = response_body["DATA"].as_array().cloned().unwrap_or_default();
         let landed = rows(&lake.path().join(format!("settlements/pay_date=2024-01-{day:02}/{id}.parquet")));
         assert_eq!(landed.len(), served.len());
         served_rows += served.len();
@@ -107,16 +107,16 @@ impl Drop for Killed {
     }
 }
 
-/// The largest the process has been, in KiB.
+/// The process's peak memory, in KiB.
 fn peak_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
 }
 
-/// Memory does not grow with the day: a bound far below what holding the answer would take.
+/// Memory does not grow with the day: the bound is far below the size of the response.
 #[test]
-fn a_large_day_is_never_held_whole() {
+fn a_large_day_is_never_in_memory_as_a_whole() {
     let mut simulator = Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"))
         .args(["simulate", "--port", "0", "--sim-rows", "=150000"])
         .stdout(Stdio::piped())
@@ -142,7 +142,7 @@ fn a_large_day_is_never_held_whole() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     };
     assert_eq!(code, Some(0));
-    // the answer is 48 MB
+    // the response has 48 MB
     assert!(peak > 0 && peak < 80 * 1024, "{peak} KiB");
     assert_eq!(rows(&lake.path().join("settlements/pay_date=2024-01-06/simulator.parquet")).len(), 150_000);
 }

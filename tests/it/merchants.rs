@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::support::api::{Api, Reply, Request, answer, row};
+use crate::support::api::{Api, Reply, Request, envelope, row};
 use crate::support::lake::{files, rows};
 use crate::support::{Ran, binary, finish};
 use assert_cmd::Command;
@@ -57,9 +57,9 @@ impl Shop {
     }
 }
 
-/// Each merchant's days have a row of its own, and each has a token of its own.
+/// A row that names its merchant, so that a day of the wrong merchant would be noticed.
 fn both(request: &Request) -> Reply {
-    Reply::json(answer(&[row(request.date(), &[("ORDERNO", &format!("\"of {}\"", merchant(request)))])]))
+    Reply::json(envelope(&[row(request.date(), &[("ORDERNO", &format!("\"of {}\"", merchant(request)))])]))
 }
 
 fn merchant(request: &Request) -> &str {
@@ -84,7 +84,7 @@ fn all_of_the_tables_land_in_one_lake() {
         let rows = rows(&shop.lake().join(format!("settlements/pay_date=2024-01-06/{merchant}.parquet")));
         assert_eq!((rows[0]["merchant_id"].as_str(), rows[0]["order_no"].clone()), (merchant, format!("of {merchant}")));
     }
-    // each key went to the token endpoint once, and to nothing else
+    // each key was sent to the token endpoint once, and nowhere else
     let keys = api.requests("/payAuth/token").into_iter().filter_map(|request| request.body["pay2_key"].as_str().map(str::to_owned));
     assert_eq!(keys.collect::<Vec<_>>(), [FIRST, SECOND]);
     for secret in [FIRST, SECOND] {
@@ -95,7 +95,7 @@ fn all_of_the_tables_land_in_one_lake() {
 
 #[test]
 fn one_merchants_refusal_does_not_stop_the_other() {
-    // the first table's key is not taken
+    // the first table's key is not used
     let api = Api::scripted(|request| match request.body["pay2_key"].as_str() {
         Some(FIRST) => Reply::json(r#"{"RTN_CD":"E101","RTN_MSG":"no such key"}"#),
         Some(_) => Reply::json(r#"{"RTN_CD":"0000","RTN_MSG":"ok","TOKEN":"t0ken"}"#),
@@ -151,7 +151,7 @@ fn check_has_lines_for_each() {
 }
 
 #[test]
-fn a_limit_of_its_own_holds_for_one_merchant() {
+fn a_rate_limit_of_one_merchant_applies_to_it_alone() {
     let (api, shop) = (Api::new(both), Shop::new("rate_limit = 0"));
     shop.add("rate_limit = 4\n");
     let began = Instant::now();
@@ -163,12 +163,12 @@ fn a_limit_of_its_own_holds_for_one_merchant() {
 }
 
 #[test]
-fn the_example_settings_are_taken() {
+fn the_example_settings_are_valid() {
     let (api, folder) = (Api::new(both), tempfile::tempdir().unwrap());
     let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/merchants.toml")).unwrap();
     let here = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(folder.path().join("key"), FIRST).unwrap();
-    // the paths of a production machine are the only things that do not fit here
+    // only the paths are those of a production machine
     let fitted = example
         .replace("/run/secrets/cookiepay-seoul", &here("key"))
         .replace("/var/lib/prometheus/node-exporter/cookiepay.prom", &here("cookiepay.prom"));
@@ -180,14 +180,14 @@ fn the_example_settings_are_taken() {
 }
 
 #[test]
-fn the_simulator_takes_every_merchant_of_the_file() {
+fn the_simulator_accepts_every_merchant_of_the_file() {
     let shop = Shop::new("env = \"simulator\"");
     let ran = finish(&mut shop.command(&["backfill", "--from", "2024-01-05", "--to", "2024-01-05", "--sim-rows", "=2"])).ok();
     assert_eq!((ran.result()["dates"]["published"].as_u64(), ran.result()["rows"].as_u64()), (Some(2), Some(4)));
 }
 
 #[test]
-fn settings_that_name_merchants_wrongly_are_refused_before_anything_is_asked() {
+fn wrong_merchant_settings_are_refused_before_any_request() {
     let api = Api::new(both);
     let refuses = |shop: &Shop, more: &[&str], reason: &str| {
         let ran = shop.backfill(&api, more).exits(2);

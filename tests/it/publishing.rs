@@ -1,10 +1,10 @@
-//! What lands and how: layout, records, digests, seals, re-runs, restatements, guards, interruptions.
+//! What is stored and how: layout, records, digests, seals, re-runs, restatements, guards, interruptions.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::api::{Api, Reply, Request, answer, one_row, row};
+use crate::support::api::{Api, Reply, Request, envelope, one_row, row};
 use crate::support::lake::{day_file, files, record, redate, rows};
 use crate::support::{KEY, Ran, Run, binary, finish, run};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,7 +17,7 @@ fn written(lake: &Path) -> u64 {
     files(lake).iter().map(|file| std::fs::metadata(lake.join(file)).unwrap().len()).sum()
 }
 
-/// Backfills `DAY` whatever is stored.
+/// Backfills `DAY`, whether it is stored or not.
 fn again(api: &Api, lake: &Path) -> Ran {
     Run::backfill(api).days(DAY, DAY).into(lake).args(["--refetch", "all"]).ran()
 }
@@ -31,7 +31,7 @@ fn the_layout_is_the_contracts_and_holds_nothing_else() {
 }
 
 #[test]
-fn the_day_record_tells_all_of_the_day() {
+fn the_day_record_describes_the_day() {
     let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     let result = Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok().result();
     let mut record = record(&day_file(lake.path(), DAY));
@@ -56,18 +56,18 @@ fn the_seal_is_the_hash_of_the_file_without_it() {
 }
 
 #[test]
-fn a_closed_day_is_not_asked_for_again() {
+fn a_closed_day_is_not_refetched() {
     let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     Run::backfill(&api).days(DAY, "2024-01-07").into(lake.path()).ok();
-    let asked = api.settlements().len();
+    let requests = api.settlements().len();
     let result = Run::backfill(&api).days(DAY, "2024-01-08").into(lake.path()).ok().result();
     assert_eq!((&result["dates"]["skipped"], &result["dates"]["published"]), (&3.into(), &1.into()));
-    assert_eq!(api.settlements().len(), asked + 1);
+    assert_eq!(api.settlements().len(), requests + 1);
 }
 
 #[test]
-fn an_open_day_is_asked_for_again_unless_only_missing_days_are() {
-    let pending = Api::new(|request| Reply::json(answer(&[row(request.date(), &[("STATUS_CD", r#""01""#)])])));
+fn an_open_day_is_refetched_unless_only_missing_days_are() {
+    let pending = Api::new(|request| Reply::json(envelope(&[row(request.date(), &[("STATUS_CD", r#""01""#)])])));
     let lake = tempfile::tempdir().unwrap();
     Run::backfill(&pending).days(DAY, DAY).into(lake.path()).ok();
     assert_eq!(record(&day_file(lake.path(), DAY))["open_because"], serde_json::json!(["pending_rows"]));
@@ -80,7 +80,7 @@ fn an_open_day_is_asked_for_again_unless_only_missing_days_are() {
 #[test]
 fn an_unchanged_day_is_not_written_whatever_the_order_of_its_rows() {
     let (a, b) = (row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#), ("NEW", "1")]));
-    let api = Api::in_turn(vec![answer(&[a.clone(), b.clone()]), answer(&[b, a])]);
+    let api = Api::in_turn(vec![envelope(&[a.clone(), b.clone()]), envelope(&[b, a])]);
     let lake = tempfile::tempdir().unwrap();
     again(&api, lake.path()).ok();
     let before = std::fs::read(day_file(lake.path(), DAY)).unwrap();
@@ -91,9 +91,9 @@ fn an_unchanged_day_is_not_written_whatever_the_order_of_its_rows() {
 }
 
 #[test]
-fn a_pair_of_equal_rows_for_another_pair_is_a_change() {
+fn replacing_one_pair_of_equal_rows_by_another_is_a_restatement() {
     let pair = |id: &str| vec![row("20240105", &[("TRXID", id)]); 2];
-    let api = Api::in_turn(vec![answer(&pair(r#""A""#)), answer(&pair(r#""B""#))]);
+    let api = Api::in_turn(vec![envelope(&pair(r#""A""#)), envelope(&pair(r#""B""#))]);
     let lake = tempfile::tempdir().unwrap();
     again(&api, lake.path()).ok();
     let result = again(&api, lake.path()).ok().result();
@@ -101,15 +101,15 @@ fn a_pair_of_equal_rows_for_another_pair_is_a_change() {
 }
 
 #[test]
-fn a_restated_day_is_replaced_kept_and_reported() {
+fn a_restated_day_is_replaced_and_reported_and_its_old_version_kept() {
     let day = "20240105";
     let same = row(day, &[]);
     let fee = |fee: &str| row(day, &[("TRXID", r#""B""#), ("FEE", fee), ("PAYMENTAMT", r#""1""#)]);
     let gone = row(day, &[("TRXID", r#""C""#)]);
     let new = row(day, &[("TRXID", r#""D""#)]);
     // of two equal rows, one goes: rows are a multiset
-    let before = answer(&[same.clone(), same.clone(), fee("230"), gone]);
-    let after = answer(&[same, new.clone(), new, fee("231")]);
+    let before = envelope(&[same.clone(), same.clone(), fee("230"), gone]);
+    let after = envelope(&[same, new.clone(), new, fee("231")]);
     let api = Api::in_turn(vec![before, after]);
     let lake = tempfile::tempdir().unwrap();
     again(&api, lake.path()).ok();
@@ -133,9 +133,9 @@ fn a_restated_day_is_replaced_kept_and_reported() {
 }
 
 #[test]
-fn a_day_that_had_rows_is_not_replaced_by_none_unasked() {
+fn a_day_with_rows_is_not_replaced_by_an_empty_one_without_permission() {
     for (before, protected) in [(r#""03""#, true), (r#""01""#, false)] {
-        let rows_of = answer(&[row("20240105", &[("STATUS_CD", before)])]);
+        let rows_of = envelope(&[row("20240105", &[("STATUS_CD", before)])]);
         let api = Api::in_turn(vec![rows_of, r#"{"RESULTCODE":"E008"}"#.into()]);
         let lake = tempfile::tempdir().unwrap();
         again(&api, lake.path()).ok();
@@ -163,7 +163,7 @@ fn days_empty_by_code_close_once_the_merchant_has_a_day_with_rows() {
     assert!(ran.stderr.contains("no row for any day"), "{ran:?}");
     let first = record(&day_file(lake.path(), DAY));
     assert_eq!(first["open_because"], serde_json::json!(["empty_unproven"]));
-    // the run itself sees the rows, after it saw the empty days
+    // the run itself finds the rows after the empty days
     let result = Run::backfill(&api).days(DAY, "2024-01-07").into(lake.path()).args(["--concurrency", "1"]).ok().result();
     assert_eq!((&result["dates"]["published"], &result["restated"]), (&3.into(), &serde_json::json!([])));
     assert_eq!(result["bytes_written"], written(lake.path()));
@@ -171,7 +171,7 @@ fn days_empty_by_code_close_once_the_merchant_has_a_day_with_rows() {
     assert_eq!((&closed["state"], &closed["result_message"]), (&"closed".into(), &"none".into()));
     assert!(closed["extracted_at"].as_str() > first["extracted_at"].as_str(), "{closed}");
     assert!(!lake.path().join("history").exists());
-    // the lake knows
+    // the lake already has rows
     Run::backfill(&api).days("2024-02-01", "2024-02-01").into(lake.path()).ok();
     assert_eq!(record(&day_file(lake.path(), "2024-02-01"))["state"], "closed");
 }
@@ -198,7 +198,7 @@ fn days_empty_by_code_are_in_the_lake_before_the_run_ends() {
     }
 }
 
-/// Puts something in the place of a day's file that is no file, once it is there.
+/// Replaces a day's file, as soon as it exists, by something that is not a file.
 fn obstruct(file: &Path) {
     while !file.exists() {
         std::thread::sleep(Duration::from_millis(5));
@@ -208,7 +208,7 @@ fn obstruct(file: &Path) {
 }
 
 #[test]
-fn a_lake_that_fails_when_days_are_closed_is_told_and_stops_the_run() {
+fn a_lake_that_fails_while_days_are_closed_is_reported_and_stops_the_run() {
     let lake = tempfile::tempdir().unwrap();
     let root = lake.path().to_owned();
     let api = Api::new(move |request| match request.date() {
@@ -223,12 +223,12 @@ fn a_lake_that_fails_when_days_are_closed_is_told_and_stops_the_run() {
     let dates = &result["dates"];
     assert_eq!((&dates["published"], &dates["failed"], &dates["empty"]), (&3.into(), &5.into(), &2.into()), "{result}");
     assert!(result["error"].as_str().unwrap().contains("the lake failed 5 days in a row"), "{result}");
-    let told = result["failures"][0]["message"].as_str().unwrap();
-    assert!(told.contains("the day is in the lake, without rows and as open, and could not be closed; run again"), "{told}");
+    let message = result["failures"][0]["message"].as_str().unwrap();
+    assert!(message.contains("the day is in the lake, without rows and as open, and could not be closed; run again"), "{message}");
 }
 
 #[test]
-fn another_runs_later_rows_stay_under_an_answer_that_is_empty_by_code() {
+fn another_runs_later_rows_are_not_replaced_by_a_response_that_is_empty_by_code() {
     let (lake, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     Run::backfill(&Api::one_row()).days(DAY, DAY).into(other.path()).ok();
     redate(&day_file(other.path(), DAY), Utc::now() + TimeDelta::minutes(2));
@@ -239,7 +239,7 @@ fn another_runs_later_rows_stay_under_an_answer_that_is_empty_by_code() {
             std::fs::copy(&theirs, &ours).unwrap();
             return Reply::json(r#"{"RESULTCODE":"E008"}"#);
         }
-        // until the day before has landed
+        // until the day before is stored
         std::thread::sleep(Duration::from_millis(500));
         obstruct(&ours);
         one_row(request)
@@ -251,7 +251,7 @@ fn another_runs_later_rows_stay_under_an_answer_that_is_empty_by_code() {
 }
 
 #[test]
-fn a_day_empty_by_code_that_is_not_over_stays_open_for_that_alone() {
+fn a_day_empty_by_code_whose_pay_date_has_not_passed_stays_open_for_that_reason_only() {
     let api = Api::new(|request| match request.date() {
         "29991230" => Reply::json(r#"{"RESULTCODE":"E008"}"#),
         _ => one_row(request),
@@ -260,8 +260,8 @@ fn a_day_empty_by_code_that_is_not_over_stays_open_for_that_alone() {
     let result = Run::backfill(&api).days("2999-12-30", "2999-12-31").into(lake.path()).args(["--concurrency", "1"]).ok().result();
     assert_eq!((&result["dates"]["published"], &result["dates"]["empty"]), (&2.into(), &1.into()));
     assert_eq!(result["bytes_written"], written(lake.path()));
-    let told = record(&day_file(lake.path(), "2999-12-30"));
-    assert_eq!((&told["open_because"], &told["result_code"]), (&serde_json::json!(["pay_date_not_passed"]), &"E008".into()));
+    let written = record(&day_file(lake.path(), "2999-12-30"));
+    assert_eq!((&written["open_because"], &written["result_code"]), (&serde_json::json!(["pay_date_not_passed"]), &"E008".into()));
 }
 
 #[test]
@@ -307,13 +307,13 @@ fn a_lake_that_fails_day_after_day_stops_the_run() {
 }
 
 #[test]
-fn a_later_answer_in_the_lake_stays_and_its_figures_are_told() {
+fn a_later_response_in_the_lake_stays_and_its_figures_are_reported() {
     let lake = tempfile::tempdir().unwrap();
     Run::backfill(&Api::one_row()).days(DAY, DAY).into(lake.path()).ok();
     let path = day_file(lake.path(), DAY);
-    // another run's, that asked after this one; or of a machine whose clock is a little ahead
+    // another run's, which requested it after this one, or whose machine's clock is slightly ahead
     let later = redate(&path, Utc::now() + TimeDelta::minutes(2));
-    let second = Api::answering(answer(&[row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#)])]));
+    let second = Api::responding(envelope(&[row("20240105", &[]), row("20240105", &[("TRXID", r#""B""#)])]));
     let ran = again(&second, lake.path()).ok();
     assert_eq!((&ran.result()["rows"], &ran.result()["dates"]["unchanged"]), (&1.into(), &1.into()));
     assert!(ran.stderr.contains("later response"), "{ran:?}");
@@ -321,7 +321,7 @@ fn a_later_answer_in_the_lake_stays_and_its_figures_are_told() {
 }
 
 #[test]
-fn a_day_dated_ahead_is_asked_for_again_and_replaced() {
+fn a_day_dated_ahead_is_refetched_and_replaced() {
     let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
     let path = day_file(lake.path(), DAY);
@@ -336,9 +336,9 @@ fn a_day_dated_ahead_is_asked_for_again_and_replaced() {
 }
 
 #[test]
-fn a_clock_that_is_not_the_apis_is_told_once() {
+fn a_clock_that_differs_from_the_apis_is_warned_of_once() {
     let apart = |date: &'static str| {
-        let api = Api::new(move |request| Reply::new(200, &[("Date", date)], answer(&[row(request.date(), &[])])));
+        let api = Api::new(move |request| Reply::new(200, &[("Date", date)], envelope(&[row(request.date(), &[])])));
         let lake = tempfile::tempdir().unwrap();
         let ran = Run::backfill(&api).days(DAY, "2024-01-08").into(lake.path()).ok();
         ran.stderr.matches("clock differs from the API's").count()
@@ -347,7 +347,7 @@ fn a_clock_that_is_not_the_apis_is_told_once() {
 }
 
 #[test]
-fn a_damaged_file_is_fetched_again_and_kept_as_evidence() {
+fn a_damaged_file_is_refetched_and_kept_as_evidence() {
     let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
     std::fs::write(day_file(lake.path(), DAY), b"PAR1 not any more").unwrap();
@@ -358,9 +358,9 @@ fn a_damaged_file_is_fetched_again_and_kept_as_evidence() {
 }
 
 #[test]
-fn a_flipped_bit_is_mended_by_asking_again_though_the_record_reads() {
-    for (second, restated) in [(answer(&[row("20240105", &[])]), false), (answer(&[row("20240105", &[("FEE", "231")])]), true)] {
-        let api = Api::in_turn(vec![answer(&[row("20240105", &[])]), second]);
+fn a_flipped_bit_is_repaired_by_a_refetch_although_the_record_is_readable() {
+    for (second, restated) in [(envelope(&[row("20240105", &[])]), false), (envelope(&[row("20240105", &[("FEE", "231")])]), true)] {
+        let api = Api::in_turn(vec![envelope(&[row("20240105", &[])]), second]);
         let lake = tempfile::tempdir().unwrap();
         Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
         let mut bytes = std::fs::read(day_file(lake.path(), DAY)).unwrap();
@@ -402,7 +402,7 @@ fn ids_and_folders_of_any_kind_stay_inside_the_lake() {
 }
 
 #[test]
-fn a_lake_that_cannot_be_is_said_before_anything_is_asked() {
+fn an_unusable_lake_is_reported_before_any_request() {
     let api = Api::one_row();
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("file");
@@ -414,7 +414,7 @@ fn a_lake_that_cannot_be_is_said_before_anything_is_asked() {
     assert_eq!(api.tokens(), 0);
 }
 
-/// Starts a slow run, ends it with `signal` after some days, and gives how it ended.
+/// Starts a slow run, ends it with `signal` after some days, and returns how it ended.
 fn interrupted(api: &Api, lake: &Path, signal: &str) -> (std::process::Output, Duration) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
     command.args(["backfill", "--base-url", &api.url, "--api-id", "m1", "--from", "2024-01-01", "--to", "2024-12-31", "--dest"]);
@@ -453,7 +453,7 @@ fn a_signal_ends_a_run_with_its_days_whole_and_its_result() {
 }
 
 #[test]
-fn a_killed_run_leaves_whole_days_and_the_next_run_sweeps() {
+fn a_killed_run_leaves_whole_days_and_the_next_run_cleans_up() {
     let (api, lake) = (Api::new(slow_rows), tempfile::tempdir().unwrap());
     interrupted(&api, lake.path(), "-KILL");
     for file in files(lake.path()).iter().filter(|file| file.starts_with("settlements/")) {
@@ -465,7 +465,7 @@ fn a_killed_run_leaves_whole_days_and_the_next_run_sweeps() {
 }
 
 #[test]
-fn a_sweep_leaves_a_living_runs_files_alone() {
+fn a_clean_up_leaves_the_files_of_a_running_run() {
     let api = Api::new(|request| {
         if request.date() == "20240101" {
             std::thread::sleep(Duration::from_secs(2));
@@ -497,13 +497,13 @@ fn the_result_is_also_written_to_a_file_however_the_run_ends() {
     assert_eq!((read(), &read()["exit_code"]), (ran.result(), &7.into()));
     let plan = Run::backfill(&api).days(DAY, DAY).into(lake.path().join("lake")).args(["--dry-run", "--result-file"]).arg(&path).ok();
     assert_eq!(read(), plan.result());
-    let asked = api.settlements().len();
+    let requests = api.settlements().len();
     Run::backfill(&api)
         .days(DAY, DAY)
         .into(lake.path().join("lake"))
         .args(["--refetch", "all", "--result-file", "/no/such/folder/x"])
         .exits(2);
-    assert_eq!(api.settlements().len(), asked);
+    assert_eq!(api.settlements().len(), requests);
     let file = path.to_str().unwrap();
     run(&["backfill", "--from", DAY, "--to", "soon", "--dest", "x", "--result-file", file]).exits(2);
     assert_eq!(read()["status"], "failed");

@@ -1,8 +1,8 @@
-//! What the lake says of itself: `status` and `verify`.
+//! The commands that only read the lake: `status` and `verify`.
 
 use std::path::Path;
 
-use crate::support::api::{Api, Reply, answer, row};
+use crate::support::api::{Api, Reply, envelope, row};
 use crate::support::lake::{day_file, files};
 use crate::support::{Run, run};
 use proptest::prelude::*;
@@ -16,10 +16,10 @@ fn lake() -> tempfile::TempDir {
     let api = Api::new(|request| {
         let day = request.date();
         Reply::json(match (day, request.earlier) {
-            ("20240106", _) => answer(&[]),
-            ("20240107", _) => answer(&[row(day, &[("STATUS_CD", r#""01""#), ("FEE", r#""-""#)])]),
-            ("20240108", 0) => answer(&[row(day, &[])]),
-            _ => answer(&[row(day, &[]), row(day, &[("TRXID", r#""B""#)])]),
+            ("20240106", _) => envelope(&[]),
+            ("20240107", _) => envelope(&[row(day, &[("STATUS_CD", r#""01""#), ("FEE", r#""-""#)])]),
+            ("20240108", 0) => envelope(&[row(day, &[])]),
+            _ => envelope(&[row(day, &[]), row(day, &[("TRXID", r#""B""#)])]),
         })
     });
     for refetch in ["open", "all"] {
@@ -37,7 +37,7 @@ fn verify(lake: &Path, more: &[&str], code: i32) -> Json {
 }
 
 #[test]
-fn status_tells_each_day() {
+fn status_shows_each_day() {
     let lake = lake();
     let found = status(lake.path(), &["--to", "2024-01-09"], 0);
     let days: Vec<Json> = found["days"]
@@ -70,7 +70,7 @@ fn an_open_day_is_overdue_when_its_time_is_over() {
 }
 
 #[test]
-fn status_is_a_gate_where_days_are_missing() {
+fn status_fails_if_days_are_missing() {
     let lake = lake();
     status(lake.path(), &["--require-complete"], 0);
     status(lake.path(), &["--require-complete", "--from", FROM, "--to", "2024-01-08"], 0);
@@ -98,7 +98,7 @@ fn an_untouched_lake_verifies() {
 }
 
 #[test]
-fn a_lost_table_is_found_where_history_is_left() {
+fn a_lost_table_is_reported_if_its_history_remains() {
     let lake = lake();
     std::fs::remove_dir_all(lake.path().join("settlements")).unwrap();
     assert_eq!(verify(lake.path(), &[], 5)["differences"][0]["what"], "it is missing");
@@ -146,7 +146,7 @@ fn any_flipped_bit_is_found() {
     let lake = lake();
     let path = day_file(lake.path(), FROM);
     let whole = std::fs::read(&path).unwrap();
-    // every part of the file, and each of its last bytes, where the footer says how long it is
+    // every part of the file, and each of the last bytes, which state the footer's length
     for at in (0..whole.len()).step_by(101).chain(whole.len() - 8..whole.len()) {
         let mut flipped = whole.clone();
         flipped[at] ^= 1 << (at % 8);
@@ -174,7 +174,7 @@ enum Harm {
 }
 
 fn harm() -> impl Strategy<Value = Harm> {
-    // the first and the last day bound the range: without them none is missing
+    // the first and the last day bound the range: without them no day is missing
     let file = 0..4usize;
     prop_oneof![
         4 => (file.clone(), any::<prop::sample::Index>(), 0..8u8).prop_map(|(file, byte, bit)| Harm::Flip { file, byte, bit }),
@@ -185,7 +185,7 @@ fn harm() -> impl Strategy<Value = Harm> {
 }
 
 #[test]
-fn whatever_is_done_to_a_file_verify_says_to_which() {
+fn verify_names_the_file_that_was_damaged() {
     let lake = lake();
     let days: Vec<String> = (5..=8).map(|day| format!("2024-01-{day:02}")).collect();
     let paths: Vec<_> = days.iter().map(|day| day_file(lake.path(), day)).collect();
@@ -241,10 +241,10 @@ fn a_missing_day_and_swapped_days_are_found() {
 }
 
 #[test]
-fn raw_answers_are_kept_as_received_and_verified() {
+fn raw_responses_are_kept_as_received_and_verified() {
     let body = {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        std::io::Write::write_all(&mut gzip, answer(&vec![row("20240105", &[]); 3000]).as_bytes()).unwrap();
+        std::io::Write::write_all(&mut gzip, envelope(&vec![row("20240105", &[]); 3000]).as_bytes()).unwrap();
         gzip.finish().unwrap()
     };
     let reply = Reply::new(200, &[("Content-Type", "application/json; charset=utf-8"), ("Content-Encoding", "gzip")], &body);
@@ -254,7 +254,7 @@ fn raw_answers_are_kept_as_received_and_verified() {
     let raw: Vec<String> = files(lake.path()).into_iter().filter(|file| file.starts_with("raw/pay_date=2024-01-05/m1-")).collect();
     assert_eq!(raw.len(), 1, "{raw:?}");
     let kept = std::fs::read(lake.path().join(&raw[0])).unwrap();
-    // a decoder skips the first frame, which says what the bytes after it are
+    // a decoder skips the first frame, which describes the bytes after it
     assert_eq!(zstd::decode_all(&kept[..]).unwrap(), body);
     let length = usize::try_from(u32::from_le_bytes(kept[4..8].try_into().unwrap())).unwrap();
     let header: Json = serde_json::from_slice(&kept[8..8 + length]).unwrap();
@@ -269,8 +269,8 @@ fn raw_answers_are_kept_as_received_and_verified() {
 }
 
 #[test]
-fn the_answer_that_refused_a_day_is_kept_too() {
-    let api = Api::answering(answer(&[row("20240105", &[("FEE", r#""x""#)])]));
+fn the_response_of_a_refused_day_is_kept_too() {
+    let api = Api::responding(envelope(&[row("20240105", &[("FEE", r#""x""#)])]));
     let lake = tempfile::tempdir().unwrap();
     Run::backfill(&api).days(FROM, FROM).into(lake.path()).arg("--keep-raw").exits(5);
     let kept = files(lake.path());
@@ -279,7 +279,7 @@ fn the_answer_that_refused_a_day_is_kept_too() {
 }
 
 #[test]
-fn neither_command_leaves_a_trace() {
+fn neither_command_writes_to_the_lake() {
     let lake = lake();
     let before = files(lake.path());
     status(lake.path(), &[], 0);

@@ -1,9 +1,9 @@
-//! `rebuild`: days made again from what was kept, without asking the API.
+//! `rebuild`: days rebuilt from saved responses and files, without the API.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::support::api::{Api, Reply, answer, row};
+use crate::support::api::{Api, Reply, envelope, row};
 use crate::support::lake::{day_file, files, record, rows};
 use crate::support::{KEY, Ran, Run, binary, finish};
 use cookiepay_etl::settlement::columns::{hex, schema};
@@ -21,11 +21,11 @@ fn rebuild(lake: &Path, days: (&str, &str), more: &[&str]) -> Ran {
     Run::rebuild().days(days.0, days.1).into(lake).args(more).ran()
 }
 
-/// A lake of `DAY` whose answers are kept.
-fn kept(answers: Vec<String>) -> tempfile::TempDir {
+/// A lake of `DAY` whose responses are saved.
+fn kept(bodies: Vec<String>) -> tempfile::TempDir {
     let lake = tempfile::tempdir().unwrap();
-    let runs = answers.len();
-    let api = Api::in_turn(answers);
+    let runs = bodies.len();
+    let api = Api::in_turn(bodies);
     for _ in 0..runs {
         Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--keep-raw", "--refetch", "all"]).ran();
     }
@@ -41,11 +41,11 @@ fn verified(lake: &Path) {
 }
 
 #[test]
-fn days_as_they_were_stay_untouched_and_nothing_is_asked() {
+fn unchanged_days_stay_untouched_without_a_request() {
     let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     Run::backfill(&api).days(DAY, "2024-01-07").into(lake.path()).arg("--keep-raw").ok();
     let before: Vec<Vec<u8>> = files(lake.path()).iter().map(|file| std::fs::read(lake.path().join(file)).unwrap()).collect();
-    let asked = api.settlements().len();
+    let requests = api.settlements().len();
     let result = rebuild(lake.path(), (DAY, "2024-01-08"), &[]).ok().result();
     assert_eq!(result["command"], "rebuild");
     assert_eq!(
@@ -54,12 +54,12 @@ fn days_as_they_were_stay_untouched_and_nothing_is_asked() {
     );
     assert_eq!((&result["rows"], &result["requests"], &result["merchants"][0]["merchant_id"]), (&3.into(), &0.into(), &"m1".into()));
     let after: Vec<Vec<u8>> = files(lake.path()).iter().map(|file| std::fs::read(lake.path().join(file)).unwrap()).collect();
-    assert_eq!((before, asked), (after, api.settlements().len()));
+    assert_eq!((before, requests), (after, api.settlements().len()));
 }
 
 #[test]
-fn a_lost_day_is_made_again_from_its_newest_answer() {
-    let body = |fee: &str| answer(&[row("20240105", &[("FEE", fee)]), row("20240105", &[("TRXID", r#""쿠키""#)])]);
+fn a_lost_day_is_rebuilt_from_its_newest_response() {
+    let body = |fee: &str| envelope(&[row("20240105", &[("FEE", fee)]), row("20240105", &[("TRXID", r#""쿠키""#)])]);
     let lake = kept(vec![body("230"), body("231")]);
     let was = record(&day_file(lake.path(), DAY));
     std::fs::remove_file(day_file(lake.path(), DAY)).unwrap();
@@ -67,7 +67,7 @@ fn a_lost_day_is_made_again_from_its_newest_answer() {
     assert_eq!((&result["dates"]["published"], &result["rows"]), (&1.into(), &2.into()));
     let is = record(&day_file(lake.path(), DAY));
     assert_eq!(rows(&day_file(lake.path(), DAY))[0]["fee"], "231.00");
-    // all of it but the run that wrote it
+    // the whole record except the run that wrote it
     for (key, value) in was.as_object().unwrap() {
         match key.as_str() {
             "run_id" => assert_eq!(is[key], result["run_id"]),
@@ -79,7 +79,7 @@ fn a_lost_day_is_made_again_from_its_newest_answer() {
 }
 
 #[test]
-fn answers_in_another_charset_and_compressed_are_read_as_they_came() {
+fn responses_in_another_charset_or_compressed_are_rebuilt() {
     let (korean, _, _) = encoding_rs::EUC_KR.encode(r#"{"RESULTCODE":"0000","RESULTMSG":"정상","DATA":[ROW]}"#);
     let rows_of = row("20240105", &[("NEW", r#""쿠키""#)]);
     let (rows_of, _, _) = encoding_rs::EUC_KR.encode(&rows_of);
@@ -101,8 +101,8 @@ fn answers_in_another_charset_and_compressed_are_read_as_they_came() {
 }
 
 #[test]
-fn a_day_that_was_refused_is_refused_again_or_made_as_told() {
-    let lake = kept(vec![answer(&[row("20240105", &[]), row("20240105", &[("FEE", r#""x""#)])])]);
+fn a_refused_day_is_refused_again_unless_bad_rows_may_be_rejected() {
+    let lake = kept(vec![envelope(&[row("20240105", &[]), row("20240105", &[("FEE", r#""x""#)])])]);
     assert!(!day_file(lake.path(), DAY).exists());
     assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("contract").contains("FEE"));
     let result = rebuild(lake.path(), (DAY, DAY), &["--bad-rows", "reject"]).exits(3).result();
@@ -111,8 +111,8 @@ fn a_day_that_was_refused_is_refused_again_or_made_as_told() {
 }
 
 #[test]
-fn an_empty_answer_is_guarded_here_too() {
-    let lake = kept(vec![answer(&[row("20240105", &[])]), r#"{"RESULTCODE":"E008"}"#.into()]);
+fn an_empty_response_does_not_replace_rows_here_either() {
+    let lake = kept(vec![envelope(&[row("20240105", &[])]), r#"{"RESULTCODE":"E008"}"#.into()]);
     let ran = rebuild(lake.path(), (DAY, DAY), &[]).ok();
     assert!(ran.result()["dates"]["unchanged"] == 1 && ran.stderr.contains("from which the day was built"), "{ran:?}");
     assert_eq!(rows(&day_file(lake.path(), DAY)).len(), 1);
@@ -122,8 +122,8 @@ fn an_empty_answer_is_guarded_here_too() {
 }
 
 #[test]
-fn a_refused_empty_answer_does_not_stand_for_a_lost_day() {
-    let lake = kept(vec![answer(&[row("20240105", &[])]), r#"{"RESULTCODE":"E008"}"#.into()]);
+fn a_lost_day_is_not_rebuilt_from_a_refused_empty_response() {
+    let lake = kept(vec![envelope(&[row("20240105", &[])]), r#"{"RESULTCODE":"E008"}"#.into()]);
     std::fs::remove_file(day_file(lake.path(), DAY)).unwrap();
     assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard").contains("--allow-empty-replacement"));
     assert!(!day_file(lake.path(), DAY).exists());
@@ -132,9 +132,9 @@ fn a_refused_empty_answer_does_not_stand_for_a_lost_day() {
 }
 
 #[test]
-fn a_damaged_file_is_made_again_and_kept_as_evidence() {
+fn a_damaged_file_is_rebuilt_and_kept_as_evidence() {
     for at in [8, 300, 1500] {
-        let lake = kept(vec![answer(&[row("20240105", &[])])]);
+        let lake = kept(vec![envelope(&[row("20240105", &[])])]);
         let path = day_file(lake.path(), DAY);
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[at] ^= 1;
@@ -150,8 +150,8 @@ fn a_damaged_file_is_made_again_and_kept_as_evidence() {
 }
 
 #[test]
-fn an_answer_older_than_a_version_in_history_does_not_stand_for_a_lost_day() {
-    let fee = |fee: &str| answer(&[row("20240105", &[("FEE", fee)])]);
+fn a_lost_day_is_not_rebuilt_from_a_response_older_than_its_history() {
+    let fee = |fee: &str| envelope(&[row("20240105", &[("FEE", fee)])]);
     let lake = kept(vec![fee("230")]);
     let unkept = Api::in_turn(vec![fee("231"), fee("232")]);
     for _ in 0..2 {
@@ -163,7 +163,7 @@ fn an_answer_older_than_a_version_in_history_does_not_stand_for_a_lost_day() {
 
 #[test]
 fn an_error_code_is_no_failure_of_the_api() {
-    let (api, lake) = (Api::answering(r#"{"RESULTCODE":"E999"}"#), tempfile::tempdir().unwrap());
+    let (api, lake) = (Api::responding(r#"{"RESULTCODE":"E999"}"#), tempfile::tempdir().unwrap());
     Run::backfill(&api).days(DAY, "2024-01-12").into(lake.path()).args(["--keep-raw", "--empty-code", "E999"]).ok();
     let ran = rebuild(lake.path(), (DAY, "2024-01-12"), &[]).exits(5);
     let result = ran.result();
@@ -173,7 +173,7 @@ fn an_error_code_is_no_failure_of_the_api() {
 }
 
 #[test]
-fn answers_of_another_environment_are_refused() {
+fn responses_of_another_environment_are_refused() {
     let lake = tempfile::tempdir().unwrap();
     let mut command = binary();
     command.args(["backfill", "--env", "simulator", "--api-id", "m1", "--keep-raw", "--from", DAY, "--to", DAY, "--dest"]).arg(lake.path());
@@ -185,7 +185,7 @@ fn answers_of_another_environment_are_refused() {
 }
 
 #[test]
-fn an_answer_that_repeats_a_secret_is_not_kept() {
+fn a_response_that_contains_a_secret_is_not_kept() {
     let api = Api::new(|request| {
         let token = &request.headers["token"];
         let body = format!(r#"{{"RESULTCODE":"0000","DATA":[{}],"RESULTMSG":"{KEY} {token}"}}"#, row(request.date(), &[]));
@@ -199,9 +199,9 @@ fn an_answer_that_repeats_a_secret_is_not_kept() {
 }
 
 #[test]
-fn an_older_answer_never_replaces_a_later_day() {
-    let lake = kept(vec![answer(&[row("20240105", &[])])]);
-    let later = Api::answering(answer(&[row("20240105", &[("FEE", "231")])]));
+fn an_older_response_never_replaces_a_later_day() {
+    let lake = kept(vec![envelope(&[row("20240105", &[])])]);
+    let later = Api::responding(envelope(&[row("20240105", &[("FEE", "231")])]));
     Run::backfill(&later).days(DAY, DAY).into(lake.path()).args(["--refetch", "all"]).ok();
     let ran = rebuild(lake.path(), (DAY, DAY), &[]).ok();
     assert_eq!(ran.result()["dates"]["skipped"], 1);
@@ -210,8 +210,8 @@ fn an_older_answer_never_replaces_a_later_day() {
 }
 
 #[test]
-fn a_damaged_or_swapped_answer_is_refused() {
-    let lake = kept(vec![answer(&[row("20240105", &[])])]);
+fn a_damaged_or_swapped_response_is_refused() {
+    let lake = kept(vec![envelope(&[row("20240105", &[])])]);
     let raw = below(lake.path(), "raw/").remove(0);
     let whole = std::fs::read(&raw).unwrap();
     let before = std::fs::read(day_file(lake.path(), DAY)).unwrap();
@@ -234,7 +234,7 @@ fn a_damaged_or_swapped_answer_is_refused() {
 }
 
 #[test]
-fn a_dry_run_says_what_would_be_made_from_what() {
+fn a_dry_run_prints_what_each_day_would_be_rebuilt_from() {
     let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
     Run::backfill(&api).days(DAY, DAY).into(lake.path()).arg("--keep-raw").ok();
     Run::backfill(&api).days("2024-01-06", "2024-01-06").into(lake.path()).ok();
@@ -247,7 +247,7 @@ fn a_dry_run_says_what_would_be_made_from_what() {
 }
 
 #[test]
-fn every_merchant_is_rebuilt_and_has_its_part_unless_one_is_named() {
+fn every_merchant_is_rebuilt_unless_one_is_named() {
     let lake = tempfile::tempdir().unwrap();
     for id in ["가게", "m2"] {
         let mut command = binary();
@@ -266,7 +266,7 @@ fn every_merchant_is_rebuilt_and_has_its_part_unless_one_is_named() {
 }
 
 #[test]
-fn a_lake_that_is_not_there_and_one_that_holds_nothing() {
+fn an_absent_lake_and_an_empty_one() {
     let lake = tempfile::tempdir().unwrap();
     rebuild(&lake.path().join("no"), (DAY, DAY), &[]).exits(7);
     assert!(!lake.path().join("no").exists());
@@ -277,8 +277,8 @@ fn a_lake_that_is_not_there_and_one_that_holds_nothing() {
     assert!(rebuild(lake.path(), (DAY, DAY), &["--api-id", "m9"]).exits(2).stderr.contains("m9"));
 }
 
-/// Writes a day's file as a version with other columns would have: `drop` left out, and the
-/// fingerprint and the seal its own.
+/// Rewrites a day's file as a version with other columns would have written it: without `drop`, and with its own
+/// fingerprint and seal.
 fn as_other_version(path: &Path, drop: &[&str]) {
     let bytes = bytes::Bytes::from(std::fs::read(path).unwrap());
     let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, ArrowReaderOptions::new().with_schema(schema())).unwrap();
@@ -316,15 +316,15 @@ fn as_other_version(path: &Path, drop: &[&str]) {
 
 #[test]
 fn days_of_a_narrower_schema_stop_a_run_and_are_carried_over() {
-    let api = Api::answering(answer(&[row("20240105", &[("FEE", r#""-""#)]), row("20240105", &[])]));
+    let api = Api::responding(envelope(&[row("20240105", &[("FEE", r#""-""#)]), row("20240105", &[])]));
     let lake = tempfile::tempdir().unwrap();
     Run::backfill(&api).days(DAY, DAY).into(lake.path()).ok();
     let whole = record(&day_file(lake.path(), DAY));
     as_other_version(&day_file(lake.path(), DAY), &["cpid", "extra"]);
-    let asked = api.settlements().len();
+    let requests = api.settlements().len();
     let ran = Run::backfill(&api).days(DAY, "2024-01-06").into(lake.path()).exits(7);
     assert!(ran.result()["error"].as_str().unwrap().contains("rebuild"), "{ran:?}");
-    assert_eq!((api.settlements().len(), &ran.result()["dates"]["not_attempted"]), (asked, &2.into()));
+    assert_eq!((api.settlements().len(), &ran.result()["dates"]["not_attempted"]), (requests, &2.into()));
     assert!(Run::new("verify").into(lake.path()).exits(5).stdout.contains("rebuild"));
 
     let result = rebuild(lake.path(), (DAY, DAY), &[]).ok().result();
@@ -339,8 +339,8 @@ fn days_of_a_narrower_schema_stop_a_run_and_are_carried_over() {
 }
 
 #[test]
-fn days_of_another_schema_are_made_from_their_answer_or_not_at_all() {
-    let lake = kept(vec![answer(&[row("20240105", &[])])]);
+fn days_of_another_schema_are_rebuilt_from_their_response_or_not_at_all() {
+    let lake = kept(vec![envelope(&[row("20240105", &[])])]);
     let was = std::fs::read(day_file(lake.path(), DAY)).unwrap();
     // a column that may not be NULL is missing: the file cannot be carried over
     as_other_version(&day_file(lake.path(), DAY), &["source_row"]);

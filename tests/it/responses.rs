@@ -1,9 +1,9 @@
-//! Every row of the tolerate/refuse table, through the real binary: what the API may answer, and
-//! what of it lands or why it does not.
+//! Every row of the tolerate/refuse table, through the real binary: responses, and the rows that are
+//! stored or the reason why they are not.
 
 use std::path::Path;
 
-use crate::support::api::{Api, Reply, answer, row};
+use crate::support::api::{Api, Reply, envelope, row};
 use crate::support::lake::{day_file, files, record, rows};
 use crate::support::{Ran, Run};
 use encoding_rs::EUC_KR;
@@ -11,14 +11,14 @@ use encoding_rs::EUC_KR;
 const DAY: &str = "2024-01-05";
 const DATE: &str = "20240105";
 
-/// Runs a backfill of one day whose settlement answer is `reply`.
+/// Runs a backfill of one day whose settlement response is `reply`.
 fn fetch(dest: &Path, reply: Reply) -> (Ran, Api) {
     let api = Api::new(move |_| reply.clone());
     let ran = Run::backfill(&api).days(DAY, DAY).into(dest).args(["--retries", "1"]).ran();
     (ran, api)
 }
 
-/// The rows that land from an answer which must be taken.
+/// The rows stored from a response that must be accepted.
 #[track_caller]
 fn landed(reply: Reply) -> Vec<crate::support::lake::Row> {
     let lake = tempfile::tempdir().unwrap();
@@ -27,7 +27,7 @@ fn landed(reply: Reply) -> Vec<crate::support::lake::Row> {
     rows(&day_file(lake.path(), DAY))
 }
 
-/// The message of an answer that must be refused as `kind`; nothing may land.
+/// The message of a response that must be refused as `kind`; nothing may be stored.
 #[track_caller]
 fn refused(reply: Reply, kind: &str) -> String {
     let lake = tempfile::tempdir().unwrap();
@@ -41,19 +41,19 @@ fn refused(reply: Reply, kind: &str) -> String {
 }
 
 fn one(replaced: &[(&str, &str)]) -> Reply {
-    Reply::json(answer(&[row(DATE, replaced)]))
+    Reply::json(envelope(&[row(DATE, replaced)]))
 }
 
 /// The message of a row that must be refused; it names the row, the field and the value.
 #[track_caller]
 fn refused_row(replaced: &[(&str, &str)]) -> String {
-    let message = refused(Reply::json(answer(&[row(DATE, &[]), row(DATE, replaced)])), "contract");
+    let message = refused(Reply::json(envelope(&[row(DATE, &[]), row(DATE, replaced)])), "contract");
     assert!(message.contains("row 2"), "{message}");
     message
 }
 
 #[test]
-fn a_plain_answer_lands_as_it_is() {
+fn a_plain_response_is_stored_unchanged() {
     let found = landed(one(&[("ORDERNO", r#""00주문\n\u0041""#)]));
     assert_eq!(found.len(), 1);
     let mut row = found[0].clone();
@@ -95,11 +95,11 @@ fn every_shape_of_envelope_gives_the_same_rows() {
         encoder.finish().unwrap()
     };
     let json = "application/json";
-    let plain = answer(&[a.clone(), b.clone()]);
+    let plain = envelope(&[a.clone(), b.clone()]);
     let shapes: Vec<(&str, Reply)> = vec![
         ("object", Reply::json(&plain)),
         ("code after the rows", Reply::json(format!(r#"{{"DATA":[{a},{b}],"RESULTMSG":"ok","RESULTCODE":"0000"}}"#))),
-        ("array of objects", Reply::json(format!("[{},{}]", answer(std::slice::from_ref(&a)), answer(std::slice::from_ref(&b))))),
+        ("array of objects", Reply::json(format!("[{},{}]", envelope(std::slice::from_ref(&a)), envelope(std::slice::from_ref(&b))))),
         ("array of objects, one empty", Reply::json(format!(r#"[{plain},{{"RESULTCODE":"E008"}}]"#))),
         ("array of rows", Reply::json(format!("[{},{}]", coded(&a), coded(&b)))),
         ("byte order mark and white space", Reply::json(format!("\u{FEFF} \r\n\t{} \n", plain.replace(',', " ,\n ")))),
@@ -116,7 +116,7 @@ fn every_shape_of_envelope_gives_the_same_rows() {
 }
 
 #[test]
-fn envelopes_that_are_no_answer_are_refused() {
+fn envelopes_without_a_result_are_refused() {
     let a = row(DATE, &[]);
     let contract: Vec<(String, &str)> = vec![
         (r#"{"RESULTMSG":"ok","DATA":[]}"#.into(), "no RESULTCODE"),
@@ -129,8 +129,11 @@ fn envelopes_that_are_no_answer_are_refused() {
         (format!(r#"{{"RESULTCODE":"0000","DATA":[{a}],"DATA":[]}}"#), "DATA occurs twice"),
         (r#"{"RESULTCODE":"0000","RESULTCODE":"E999","DATA":[]}"#.into(), "RESULTCODE occurs twice"),
         (format!(r#"{{"RESULTCODE":"E008","DATA":[{a}]}}"#), "means no rows"),
-        (format!("[{},{}]", answer(std::slice::from_ref(&a)), a.replacen('{', r#"{"RESULTCODE":"0000","#, 1)), "mixes rows with envelopes"),
-        // rows in a place or under a name that nobody knows must not read as a day without any
+        (
+            format!("[{},{}]", envelope(std::slice::from_ref(&a)), a.replacen('{', r#"{"RESULTCODE":"0000","#, 1)),
+            "mixes rows with envelopes",
+        ),
+        // rows at an unknown place or under an unknown name must not look like a day without rows
         (format!(r#"{{"RESULTCODE":"0000","data":[{a}]}}"#), "does not name: data"),
         (format!(r#"{{"RESULTCODE":"0000","DATA":[],"LIST":[{a}]}}"#), "does not name: LIST"),
         (format!(r#"[{{"RESULTCODE":"0000","DATA":""}},{{"RESULTCODE":"0000","LIST":[{a}]}}]"#), "does not name: LIST"),
@@ -150,8 +153,8 @@ fn envelopes_that_are_no_answer_are_refused() {
 }
 
 #[test]
-fn answers_that_are_not_whole_json_are_tried_again_and_refused() {
-    let whole = answer(&[row(DATE, &[]), row(DATE, &[])]);
+fn incomplete_json_is_retried_and_refused() {
+    let whole = envelope(&[row(DATE, &[]), row(DATE, &[])]);
     let html = [("Content-Type", "text/html")];
     let upstream = [
         (Reply::json(&whole[..whole.len() - 1]), "cut short"),
@@ -171,8 +174,8 @@ fn answers_that_are_not_whole_json_are_tried_again_and_refused() {
 }
 
 #[test]
-fn an_answer_cut_inside_a_character_is_tried_again() {
-    let text = answer(&[row(DATE, &[("ORDERNO", r#""한""#)])]);
+fn a_response_cut_inside_a_character_is_retried() {
+    let text = envelope(&[row(DATE, &[("ORDERNO", r#""한""#)])]);
     let (korean, ..) = EUC_KR.encode(&text);
     for (bytes, label) in [(text.as_bytes(), "utf-8"), (&korean, "euc-kr")] {
         let cut = bytes.iter().position(|byte| !byte.is_ascii() && *byte != bytes[0]).unwrap();
@@ -186,10 +189,10 @@ fn an_answer_cut_inside_a_character_is_tried_again() {
 }
 
 #[test]
-fn a_charset_that_is_named_but_not_given_is_utf8() {
+fn an_empty_charset_means_utf8() {
     for label in ["", "'utf-8'", "\"UTF-8\""] {
         let content_type = format!("application/json; charset={label}");
-        assert_eq!(landed(Reply::new(200, &[("Content-Type", &content_type)], answer(&[row(DATE, &[])]))).len(), 1, "{label}");
+        assert_eq!(landed(Reply::new(200, &[("Content-Type", &content_type)], envelope(&[row(DATE, &[])]))).len(), 1, "{label}");
     }
 }
 
@@ -198,7 +201,7 @@ fn rejected_rows_are_kept_to_the_letter() {
     let odd = r#"{ "TRXID" : "A b", "AUTHAMT":12345678901234567.89,
         "FEE":1000.10, "FEE":1e5, "ORDERNO":"quote \" and \\" }"#;
     let lake = tempfile::tempdir().unwrap();
-    let (ran, _) = fetch(lake.path(), Reply::json(answer(&[odd.to_owned()])));
+    let (ran, _) = fetch(lake.path(), Reply::json(envelope(&[odd.to_owned()])));
     ran.exits(5);
     let rejects = files(lake.path()).into_iter().find(|file| file.starts_with("rejects/")).unwrap();
     let lines = std::fs::read_to_string(lake.path().join(rejects)).unwrap();
@@ -211,7 +214,7 @@ fn rejected_rows_are_kept_to_the_letter() {
 fn rows_that_cannot_be_kept_are_not_left_out() {
     let lake = tempfile::tempdir().unwrap();
     std::fs::write(lake.path().join("rejects"), "in the way").unwrap();
-    let api = Api::answering(answer(&[row(DATE, &[]), row(DATE, &[("FEE", "true")])]));
+    let api = Api::responding(envelope(&[row(DATE, &[]), row(DATE, &[("FEE", "true")])]));
     let ran = Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--bad-rows", "reject"]).exits(7);
     assert!(ran.failure("storage").contains("rejects/"));
     assert_eq!(files(lake.path()), ["rejects"]);
@@ -220,7 +223,7 @@ fn rows_that_cannot_be_kept_are_not_left_out() {
 }
 
 #[test]
-fn nothing_in_data_is_an_empty_day() {
+fn an_empty_data_list_is_an_empty_day() {
     for data in [r#","DATA":null"#, r#","DATA":"""#, r#","DATA":{}"#, r#","DATA":{ }"#, r#","DATA":[]"#, r#","DATA":[ ]"#, ""] {
         let lake = tempfile::tempdir().unwrap();
         let (ran, _) = fetch(lake.path(), Reply::json(format!(r#"{{"RESULTCODE":"0000","RESULTMSG":"ok"{data}}}"#)));
@@ -282,7 +285,7 @@ fn amounts_in_every_tolerated_form() {
 }
 
 #[test]
-fn amounts_that_are_none_are_refused() {
+fn invalid_amounts_are_refused() {
     for given in [r#""12x4""#, r#""1,23""#, r#""1e5""#, "1e5", "1.234", "12345678901234567", "true", "{}", r#"["1"]"#] {
         let message = refused_row(&[("PAYMENTAMT", given)]);
         assert!(message.contains("PAYMENTAMT") && message.contains(given.trim_matches('"')), "{message}");
@@ -296,7 +299,7 @@ fn amounts_that_are_none_are_refused() {
 fn absent_amounts_are_null_and_counted() {
     let lake = tempfile::tempdir().unwrap();
     let cancelled = row(DATE, &[("FEE", r#""-""#), ("VAT", r#""""#), ("PAYMENTAMT", "null"), ("FINALAMT", r#"" - ""#)]);
-    let (ran, _) = fetch(lake.path(), Reply::json(answer(&[cancelled.clone(), cancelled])));
+    let (ran, _) = fetch(lake.path(), Reply::json(envelope(&[cancelled.clone(), cancelled])));
     let result = ran.ok().result();
     assert_eq!(result["totals"]["auth_amount"], "20000.00");
     assert_eq!(result["totals"]["payment_amount"], "0.00");
@@ -312,12 +315,12 @@ fn absent_amounts_are_null_and_counted() {
 }
 
 #[test]
-fn a_missing_amount_or_a_key_given_twice_is_refused() {
+fn a_missing_amount_or_a_duplicate_key_is_refused() {
     let message = refused_row(&[("VAT", "")]);
     assert!(message.contains("VAT") && message.contains("missing"), "{message}");
     for key in ["FEE", "NEWFIELD"] {
         let twice = row(DATE, &[]).replacen('{', &format!(r#"{{"{key}":"1","{key}":"1","#), 1);
-        let message = refused(Reply::json(answer(&[row(DATE, &[]), twice])), "contract");
+        let message = refused(Reply::json(envelope(&[row(DATE, &[]), twice])), "contract");
         assert!(message.contains(key) && message.contains("row 2") && message.contains("twice"), "{message}");
     }
 }
@@ -336,7 +339,7 @@ fn dates_in_every_tolerated_form() {
 }
 
 #[test]
-fn text_is_kept_as_given_and_blank_is_null() {
+fn text_is_stored_unchanged_and_blank_is_null() {
     let found = landed(one(&[
         ("TRXID", r#""00012""#),
         ("PAYTYPE", r#""새결제""#),
@@ -372,7 +375,7 @@ fn unknown_fields_are_kept_as_sorted_json_and_warned_of_once() {
     let lake = tempfile::tempdir().unwrap();
     let api = Api::new(|request| {
         let extra = [("ZED", "1.10"), ("ALPHA", r#"{"b": [1, "x"], "a": null}"#)];
-        Reply::json(answer(&[row(request.date(), &extra), row(request.date(), &[])]))
+        Reply::json(envelope(&[row(request.date(), &extra), row(request.date(), &[])]))
     });
     let ran = Run::backfill(&api).days(DAY, "2024-01-06").into(lake.path()).ok();
     let found = rows(&day_file(lake.path(), DAY));
@@ -383,7 +386,7 @@ fn unknown_fields_are_kept_as_sorted_json_and_warned_of_once() {
 
 #[test]
 fn korean_charsets_are_read_as_declared() {
-    let text = answer(&[row(DATE, &[("ORDERNO", r#""쿠키똠방각하""#)])]);
+    let text = envelope(&[row(DATE, &[("ORDERNO", r#""쿠키똠방각하""#)])]);
     let (bytes, ..) = EUC_KR.encode(&text);
     for label in ["EUC-KR", "euc-kr", "\"ks_c_5601-1987\"", "CP949", "MS949"] {
         let content_type = format!("application/json; charset={label}");
@@ -399,7 +402,7 @@ fn korean_charsets_are_read_as_declared() {
 #[test]
 fn equal_rows_are_each_kept() {
     let same = row(DATE, &[]);
-    assert_eq!(landed(Reply::json(answer(&[same.clone(), same.clone(), same]))).len(), 3);
+    assert_eq!(landed(Reply::json(envelope(&[same.clone(), same.clone(), same]))).len(), 3);
 }
 
 #[test]
@@ -407,8 +410,8 @@ fn rejecting_bad_rows_publishes_the_rest_and_keeps_the_evidence() {
     let lake = tempfile::tempdir().unwrap();
     let good = row(DATE, &[]);
     let bad = row(DATE, &[("FEE", r#""12x4""#)]);
-    let body = answer(&[good.clone(), bad, good, row(DATE, &[("PAYOFFDT", r#""20231231""#)]), "7".into()]);
-    let api = Api::answering(body);
+    let body = envelope(&[good.clone(), bad, good, row(DATE, &[("PAYOFFDT", r#""20231231""#)]), "7".into()]);
+    let api = Api::responding(body);
     let rejecting = Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--bad-rows", "reject"]).exits(3);
     assert_eq!(rejecting.result()["rejected_rows"], 3);
     assert_eq!(rejecting.result()["rows"], 2);
@@ -417,7 +420,7 @@ fn rejecting_bad_rows_publishes_the_rest_and_keeps_the_evidence() {
     assert_eq!(positions, ["1", "3"]);
     assert_eq!(record(&file)["state"], "open");
 
-    // the same evidence where the day is refused
+    // the same evidence if the day is refused
     let strict = tempfile::tempdir().unwrap();
     let refused = Run::backfill(&api).days(DAY, DAY).into(strict.path()).exits(5);
     assert!(refused.failure("contract").contains("2 more bad rows"));
@@ -438,7 +441,7 @@ fn a_bad_day_does_not_stop_the_others() {
     let lake = tempfile::tempdir().unwrap();
     let api = Api::new(|request| {
         let fee = if request.date() == "20240106" { r#""x""# } else { r#""1""# };
-        Reply::json(answer(&[row(request.date(), &[("FEE", fee)])]))
+        Reply::json(envelope(&[row(request.date(), &[("FEE", fee)])]))
     });
     let ran = Run::backfill(&api).days(DAY, "2024-01-07").into(lake.path()).exits(3);
     assert_eq!(ran.result()["dates"]["published"], 2);

@@ -1,25 +1,25 @@
-//! Whatever is served, restated, asked for again and killed in between: in the end the lake holds what was served last.
+//! Random sequences of restatements, runs and kills: at the end the lake holds what was served last.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::api::{Api, Reply, answer, row};
+use crate::support::api::{Api, Reply, envelope, row};
 use crate::support::lake::{day_file, files, rows};
 use crate::support::{KEY, Run};
 use proptest::prelude::*;
 
 const DAYS: [(&str, &str); 2] = [("2024-01-04", "20240104"), ("2024-01-05", "20240105")];
 
-/// What happens next.
+/// One step of a sequence.
 #[derive(Debug, Clone)]
 enum Step {
-    /// The API has other amounts for a day from now on.
+    /// The API restates a day's amounts.
     Restate(usize, Vec<u16>),
-    /// A run to its end.
+    /// A complete run.
     Run,
-    /// A run that is killed after so many milliseconds.
+    /// A run that is killed after this many milliseconds.
     Kill(u64),
 }
 
@@ -50,7 +50,7 @@ proptest! {
         let api = Api::new(move |request| {
             let day = DAYS.iter().position(|(_, date)| *date == request.date()).unwrap();
             let rows: Vec<String> = serving.lock().unwrap()[day].iter().map(|amount| row(request.date(), &[("AUTHAMT", &amount.to_string())])).collect();
-            Reply::json(answer(&rows))
+            Reply::json(envelope(&rows))
         });
         let root = tempfile::tempdir().unwrap();
         let lake = root.path().join("lake");

@@ -1,4 +1,4 @@
-//! The simulated API as a client meets it: over HTTP, with its refusals, its faults and its counts.
+//! The simulated API as a client sees it: over HTTP, with refusals, faults and counts.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -42,27 +42,27 @@ impl Stage {
         request.body(body.to_string())
     }
 
-    async fn ask_token(&self, id: &str, key: &str) -> Response {
+    async fn request_token(&self, id: &str, key: &str) -> Response {
         self.post("/payAuth/token", &json!({"pay2_id": id, "pay2_key": key})).send().await.unwrap()
     }
 
     async fn token(&self) -> String {
         let (id, key) = self.simulator.credentials();
-        let answer = body(self.ask_token(id, key).await).await;
-        assert_eq!(answer["RTN_CD"], "0000", "{answer}");
-        answer["TOKEN"].as_str().unwrap().to_owned()
+        let response_body = body(self.request_token(id, key).await).await;
+        assert_eq!(response_body["RTN_CD"], "0000", "{response_body}");
+        response_body["TOKEN"].as_str().unwrap().to_owned()
     }
 
     fn settlement(&self, token: &str, body: &Value) -> RequestBuilder {
         self.post("/api/settlement", body).header("TOKEN", token)
     }
 
-    /// Asks for a pay date as the first merchant.
+    /// Requests a pay date as the first merchant.
     fn day(&self, token: &str, date: &str) -> RequestBuilder {
         self.settlement(token, &json!({"API_ID": self.simulator.credentials().0, "DATE": date}))
     }
 
-    async fn ask_day(&self, token: &str, date: &str) -> Response {
+    async fn request_day(&self, token: &str, date: &str) -> Response {
         self.day(token, date).send().await.unwrap()
     }
 
@@ -75,9 +75,9 @@ async fn body(response: Response) -> Value {
     serde_json::from_str(&response.text().await.unwrap()).unwrap()
 }
 
-fn rows(answer: &Value) -> &Vec<Value> {
-    assert_eq!(answer["RESULTCODE"], "0000", "{answer}");
-    answer["DATA"].as_array().unwrap()
+fn rows(response_body: &Value) -> &Vec<Value> {
+    assert_eq!(response_body["RESULTCODE"], "0000", "{response_body}");
+    response_body["DATA"].as_array().unwrap()
 }
 
 #[tokio::test]
@@ -85,27 +85,27 @@ async fn a_token_opens_a_day_of_sixteen_text_fields() {
     let stage = Stage::new(SimulatorArgs::default()).await;
     assert!(stage.simulator.base_url().starts_with("http://127.0.0.1:"));
     let token = stage.token().await;
-    let response = stage.ask_day(&token, FRIDAY).await;
+    let response = stage.request_day(&token, FRIDAY).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[CONTENT_TYPE], "application/json; charset=utf-8");
-    let answer = body(response).await;
-    assert_eq!(answer["RESULTMSG"], "정상");
-    for row in rows(&answer) {
+    let response_body = body(response).await;
+    assert_eq!(response_body["RESULTMSG"], "정상");
+    for row in rows(&response_body) {
         let row = row.as_object().unwrap();
         assert_eq!(row.len(), 16, "{row:?}");
         assert!(row.values().all(Value::is_string), "{row:?}");
         assert_eq!((&row["PAYOFFDT"], &row["STATUS_CD"]), (&json!(FRIDAY), &json!("03")));
     }
 
-    let empty = body(stage.ask_day(&token, SATURDAY).await).await;
+    let empty = body(stage.request_day(&token, SATURDAY).await).await;
     assert_eq!(empty, json!({"RESULTCODE": "E008", "RESULTMSG": "검색 결과가 없습니다"}));
 }
 
 #[tokio::test]
-async fn one_transaction_can_be_asked_for() {
+async fn one_transaction_can_be_requested() {
     let stage = Stage::new(SimulatorArgs::default()).await;
     let token = stage.token().await;
-    let all = body(stage.ask_day(&token, FRIDAY).await).await;
+    let all = body(stage.request_day(&token, FRIDAY).await).await;
     let wanted = &rows(&all)[3];
     let one = json!({"API_ID": "simulator", "DATE": FRIDAY, "TID": wanted["TRXID"]});
     assert_eq!(rows(&body(stage.settlement(&token, &one).send().await.unwrap()).await), std::slice::from_ref(wanted));
@@ -128,16 +128,16 @@ async fn token_requests_are_refused_as_the_api_does() {
         (&"m".repeat(31), "k1", "E002"),
         ("m1", &"k".repeat(51), "E002"),
     ] {
-        let response = stage.ask_token(id, key).await;
+        let response = stage.request_token(id, key).await;
         assert_eq!(response.status(), StatusCode::OK);
-        let answer = body(response).await;
-        assert_eq!((&answer["RTN_CD"], answer["TOKEN"].is_string()), (&json!(code), code == "0000"), "{id} {key}");
+        let response_body = body(response).await;
+        assert_eq!((&response_body["RTN_CD"], response_body["TOKEN"].is_string()), (&json!(code), code == "0000"), "{id} {key}");
     }
     let good = json!({"pay2_id": "m1", "pay2_key": "k1"}).to_string();
     for (content_type, text) in [("text/plain", good.as_str()), ("application/json", "[]"), ("application/json", "{\"pay2_id\":")] {
         let request = stage.client.post(stage.url("/payAuth/token")).header(CONTENT_TYPE, content_type);
-        let answer = body(request.body(text.to_owned()).send().await.unwrap()).await;
-        assert_eq!(answer["RTN_CD"], "E001", "{content_type} {text}");
+        let response_body = body(request.body(text.to_owned()).send().await.unwrap()).await;
+        assert_eq!(response_body["RTN_CD"], "E001", "{content_type} {text}");
     }
 }
 
@@ -146,7 +146,7 @@ async fn settlement_requests_are_refused_as_the_api_does() {
     let stage = Stage::new(SimulatorArgs { sim_merchant: vec!["m1=k1".into(), "m2=k2".into()], ..Default::default() }).await;
     let token = stage.token().await;
     for (token, status) in [("", 401), ("unknown", 401), (token.as_str(), 200)] {
-        let response = stage.ask_day(token, FRIDAY).await;
+        let response = stage.request_day(token, FRIDAY).await;
         assert_eq!(response.status(), status);
         assert_eq!(body(response).await["RESULTCODE"], if status == 401 { "E401" } else { "0000" });
     }
@@ -165,8 +165,8 @@ async fn settlement_requests_are_refused_as_the_api_does() {
     ] {
         let response = stage.settlement(&token, &request).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{request}");
-        let answer = body(response).await;
-        assert_eq!((&answer["RESULTCODE"], answer.get("DATA")), (&json!(code), None), "{request}");
+        let response_body = body(response).await;
+        assert_eq!((&response_body["RESULTCODE"], response_body.get("DATA")), (&json!(code), None), "{request}");
     }
 }
 
@@ -187,35 +187,35 @@ async fn tokens_expire_and_a_newer_one_leaves_the_older_valid() {
     let stage = Stage::new(SimulatorArgs { sim_token_ttl: Some("1500ms".into()), ..Default::default() }).await;
     let (older, newer) = (stage.token().await, stage.token().await);
     assert_ne!(older, newer);
-    assert_eq!(stage.ask_day(&older, FRIDAY).await.status(), 200);
-    assert_eq!(stage.ask_day(&newer, FRIDAY).await.status(), 200);
+    assert_eq!(stage.request_day(&older, FRIDAY).await.status(), 200);
+    assert_eq!(stage.request_day(&newer, FRIDAY).await.status(), 200);
     tokio::time::sleep(Duration::from_millis(1600)).await;
-    assert_eq!(stage.ask_day(&newer, FRIDAY).await.status(), 401);
-    assert_eq!(stage.ask_day(&stage.token().await, FRIDAY).await.status(), 200);
+    assert_eq!(stage.request_day(&newer, FRIDAY).await.status(), 401);
+    assert_eq!(stage.request_day(&stage.token().await, FRIDAY).await.status(), 200);
 }
 
 #[tokio::test]
-async fn a_status_fault_keeps_to_its_date_count_and_retry_after() {
+async fn a_status_fault_applies_to_its_date_and_count_with_its_retry_after() {
     let stage = Stage::with_faults(&["503+7s@2024-01-05x2", "429@2024-01-08"]).await;
     let token = stage.token().await;
     for expected in [503, 503, 200, 200] {
-        let response = stage.ask_day(&token, FRIDAY).await;
+        let response = stage.request_day(&token, FRIDAY).await;
         assert_eq!(response.status(), expected);
         let wait = response.headers().get(RETRY_AFTER).map(|wait| wait.to_str().unwrap().to_owned());
         assert_eq!(wait.as_deref(), (expected == 503).then_some("7"));
     }
-    assert_eq!(stage.ask_day(&token, "20240104").await.status(), 200);
-    let limited = stage.ask_day(&token, "20240108").await;
+    assert_eq!(stage.request_day(&token, "20240104").await.status(), 200);
+    let limited = stage.request_day(&token, "20240108").await;
     assert_eq!((limited.status().as_u16(), limited.headers().get(RETRY_AFTER)), (429, None));
 }
 
 #[tokio::test]
 async fn a_refused_token_does_not_use_up_a_counted_fault() {
     let stage = Stage::with_faults(&["500x1"]).await;
-    assert_eq!(stage.ask_day("unknown", FRIDAY).await.status(), 401);
+    assert_eq!(stage.request_day("unknown", FRIDAY).await.status(), 401);
     let token = stage.token().await;
-    assert_eq!(stage.ask_day(&token, FRIDAY).await.status(), 500);
-    assert_eq!(stage.ask_day(&token, FRIDAY).await.status(), 200);
+    assert_eq!(stage.request_day(&token, FRIDAY).await.status(), 500);
+    assert_eq!(stage.request_day(&token, FRIDAY).await.status(), 200);
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn a_cut_breaks_the_framing_and_the_json_in_turn() {
         let token = stage.token().await;
         let (mut framing, mut json) = (0, 0);
         for _ in 0..4 {
-            let response = stage.ask_day(&token, date).await;
+            let response = stage.request_day(&token, date).await;
             assert_eq!(response.status(), 200);
             let mut stream = response.bytes_stream();
             let mut received = Vec::new();
@@ -244,7 +244,7 @@ async fn a_cut_breaks_the_framing_and_the_json_in_turn() {
         }
         assert_eq!((framing, json), (2, 2), "{rows}");
         assert_eq!(stage.simulator.counts().rows_served, 0);
-        let whole = body(stage.ask_day(&token, date).await).await;
+        let whole = body(stage.request_day(&token, date).await).await;
         assert_eq!(stage.simulator.counts().rows_served, whole["DATA"].as_array().map_or(0, Vec::len) as u64);
     }
 }
@@ -253,7 +253,7 @@ async fn a_cut_breaks_the_framing_and_the_json_in_turn() {
 async fn a_stall_sends_half_and_does_not_hold_up_the_end() {
     let stage = Stage::with_faults(&["stall"]).await;
     let token = stage.token().await;
-    let mut stream = stage.ask_day(&token, FRIDAY).await.bytes_stream();
+    let mut stream = stage.request_day(&token, FRIDAY).await.bytes_stream();
     let half = stream.next().await.unwrap().unwrap();
     assert!(half.starts_with(b"{\"RESULTCODE\":\"0000\"") && !half.ends_with(b"]}"));
     assert!(tokio::time::timeout(Duration::from_millis(300), stream.next()).await.is_err());
@@ -263,17 +263,17 @@ async fn a_stall_sends_half_and_does_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn html_codes_and_resets_replace_the_answer() {
+async fn html_codes_and_resets_replace_the_response() {
     let stage = Stage::with_faults(&["html@2024-01-04", "code=E123@2024-01-05", "reset@2024-01-08x1"]).await;
     let token = stage.token().await;
-    let page = stage.ask_day(&token, "20240104").await;
+    let page = stage.request_day(&token, "20240104").await;
     assert_eq!((page.status().as_u16(), page.headers()[CONTENT_TYPE].to_str().unwrap()), (200, "text/html; charset=utf-8"));
     assert!(page.text().await.unwrap().starts_with("<!DOCTYPE html>"));
-    let failed = body(stage.ask_day(&token, FRIDAY).await).await;
+    let failed = body(stage.request_day(&token, FRIDAY).await).await;
     assert_eq!((&failed["RESULTCODE"], failed.get("DATA")), (&json!("E123"), None));
     let reset = stage.day(&token, "20240108").send().await.unwrap_err();
     assert!(reset.status().is_none() && !reset.is_connect(), "{reset:?}");
-    assert_eq!(stage.ask_day(&token, "20240108").await.status(), 200);
+    assert_eq!(stage.request_day(&token, "20240108").await.status(), 200);
     assert_eq!(stage.simulator.counts().answered, BTreeMap::from([(200, 4)]));
 }
 
@@ -281,43 +281,43 @@ async fn html_codes_and_resets_replace_the_answer() {
 async fn an_expiry_fault_refuses_the_token_for_good() {
     let stage = Stage::with_faults(&["expire@2024-01-05x1"]).await;
     let (token, other) = (stage.token().await, stage.token().await);
-    assert_eq!(stage.ask_day(&token, "20240104").await.status(), 200);
-    assert_eq!(stage.ask_day(&token, FRIDAY).await.status(), 401);
-    assert_eq!(stage.ask_day(&token, "20240104").await.status(), 401);
-    assert_eq!(stage.ask_day(&other, FRIDAY).await.status(), 200);
+    assert_eq!(stage.request_day(&token, "20240104").await.status(), 200);
+    assert_eq!(stage.request_day(&token, FRIDAY).await.status(), 401);
+    assert_eq!(stage.request_day(&token, "20240104").await.status(), 401);
+    assert_eq!(stage.request_day(&other, FRIDAY).await.status(), 200);
 }
 
 #[tokio::test]
-async fn a_latency_comes_on_top_of_whatever_is_answered() {
+async fn a_latency_delays_any_response() {
     let stage = Stage::with_faults(&["latency=250ms@2024-01-05", "500@2024-01-05"]).await;
     let token = stage.token().await;
     let started = Instant::now();
-    assert_eq!(stage.ask_day(&token, FRIDAY).await.status(), 500);
+    assert_eq!(stage.request_day(&token, FRIDAY).await.status(), 500);
     assert!(started.elapsed() >= Duration::from_millis(250));
 }
 
 #[tokio::test]
-async fn token_faults_keep_to_the_token_endpoint() {
+async fn token_faults_apply_to_the_token_endpoint_only() {
     let stage = Stage::with_faults(&["token-500x1", "token-429+3sx2", "token-refusedx3"]).await;
-    let first = stage.ask_token("simulator", "simulator-key").await;
+    let first = stage.request_token("simulator", "simulator-key").await;
     assert_eq!((first.status().as_u16(), first.headers().get(RETRY_AFTER)), (500, None));
-    let second = stage.ask_token("simulator", "simulator-key").await;
+    let second = stage.request_token("simulator", "simulator-key").await;
     assert_eq!((second.status().as_u16(), second.headers()[RETRY_AFTER].to_str().unwrap()), (429, "3"));
-    let third = body(stage.ask_token("simulator", "simulator-key").await).await;
+    let third = body(stage.request_token("simulator", "simulator-key").await).await;
     assert_eq!((&third["RTN_CD"], third.get("TOKEN")), (&json!("E999"), None));
     let token = stage.token().await;
-    assert_eq!(stage.ask_day(&token, FRIDAY).await.status(), 200);
+    assert_eq!(stage.request_day(&token, FRIDAY).await.status(), 200);
 }
 
 #[tokio::test]
-async fn requests_are_counted_and_told() {
+async fn requests_are_counted_and_reported() {
     let stage = Stage::with_faults(&["500@2024-01-04x1"]).await;
     let token = stage.token().await;
-    stage.ask_day(&token, "20240104").await;
-    let served =
-        rows(&body(stage.ask_day(&token, "20240104").await).await).len() + rows(&body(stage.ask_day(&token, FRIDAY).await).await).len();
-    stage.ask_day("unknown", FRIDAY).await;
-    stage.ask_day(&token, "2024").await;
+    stage.request_day(&token, "20240104").await;
+    let served = rows(&body(stage.request_day(&token, "20240104").await).await).len()
+        + rows(&body(stage.request_day(&token, FRIDAY).await).await).len();
+    stage.request_day("unknown", FRIDAY).await;
+    stage.request_day(&token, "2024").await;
     stage.get("/elsewhere").await;
     let expected = json!({
         "token_requests": 1,
@@ -327,7 +327,7 @@ async fn requests_are_counted_and_told() {
         "rows_served": served,
     });
     assert_eq!(body(stage.get("/_simulator/requests").await).await, expected);
-    // looking does not count
+    // inspections are not counted
     assert_eq!(body(stage.get("/_simulator/requests").await).await, expected);
     assert_eq!(serde_json::to_value(stage.simulator.counts()).unwrap(), expected);
 }
@@ -338,9 +338,9 @@ async fn the_rows_behind_a_fault_can_be_inspected() {
         SimulatorArgs { sim_merchant: vec!["m1=k1".into(), "상점 2=k2".into()], sim_fault: vec!["500x1".into()], ..Default::default() };
     let stage = Stage::new(args).await;
     let token = stage.token().await;
-    assert_eq!(stage.ask_day(&token, FRIDAY).await.status(), 500);
+    assert_eq!(stage.request_day(&token, FRIDAY).await.status(), 500);
     let shown = stage.get("/_simulator/rows?date=2024-01-05&merchant=m1").await.bytes().await.unwrap();
-    assert_eq!(shown, stage.ask_day(&token, FRIDAY).await.bytes().await.unwrap());
+    assert_eq!(shown, stage.request_day(&token, FRIDAY).await.bytes().await.unwrap());
     assert_eq!(shown, stage.get("/_simulator/rows?date=20240105").await.bytes().await.unwrap());
     let other = stage.get("/_simulator/rows?merchant=%EC%83%81%EC%A0%90%202&date=2024-01-05").await;
     assert_eq!(other.status(), 200);
@@ -352,7 +352,7 @@ async fn the_rows_behind_a_fault_can_be_inspected() {
     }
 }
 
-/// Status and body of each try of each date, faults and retries included.
+/// Status and body of each attempt for each date, faults and retries included.
 async fn walk(stage: &Stage, concurrency: usize, backwards: bool) -> BTreeMap<(NaiveDate, usize), (u16, Option<Vec<u8>>)> {
     let token = stage.token().await;
     let mut dates: Vec<_> = NaiveDate::from_ymd_opt(2024, 1, 1).unwrap().iter_days().take(60).collect();
@@ -364,7 +364,7 @@ async fn walk(stage: &Stage, concurrency: usize, backwards: bool) -> BTreeMap<(N
         async move {
             let mut tries = Vec::new();
             for nth in 0..3 {
-                let response = stage.ask_day(&token, &date.format("%Y%m%d").to_string()).await;
+                let response = stage.request_day(&token, &date.format("%Y%m%d").to_string()).await;
                 let status = response.status().as_u16();
                 tries.push(((date, nth), (status, response.bytes().await.ok().map(Into::into))));
             }
@@ -375,20 +375,20 @@ async fn walk(stage: &Stage, concurrency: usize, backwards: bool) -> BTreeMap<(N
 }
 
 #[tokio::test]
-async fn two_simulators_answer_alike_in_any_order_and_at_any_concurrency() {
+async fn two_simulators_respond_alike_in_any_order_and_at_any_concurrency() {
     let faults = ["500:0.2", "429+1s:0.1", "cut:0.2", "html:0.1", "latency=2ms:0.3"];
     let (one, other) = (Stage::with_faults(&faults).await, Stage::with_faults(&faults).await);
-    let answers = walk(&one, 1, false).await;
-    assert_eq!(answers, walk(&other, 8, true).await);
-    let failed = answers.values().filter(|(status, _)| *status >= 400).count();
-    let broken = answers.values().filter(|(_, body)| body.is_none()).count();
+    let bodies = walk(&one, 1, false).await;
+    assert_eq!(bodies, walk(&other, 8, true).await);
+    let failed = bodies.values().filter(|(status, _)| *status >= 400).count();
+    let broken = bodies.values().filter(|(_, body)| body.is_none()).count();
     assert!((25..80).contains(&failed) && broken > 3, "{failed} {broken}");
 
     let seeded = SimulatorArgs { sim_seed: Some(2), ..Default::default() };
     let stage = Stage::new(seeded).await;
-    assert_ne!(stage.ask_day(&stage.token().await, FRIDAY).await.bytes().await.unwrap(), {
+    assert_ne!(stage.request_day(&stage.token().await, FRIDAY).await.bytes().await.unwrap(), {
         let stage = Stage::with_faults(&[]).await;
-        stage.ask_day(&stage.token().await, FRIDAY).await.bytes().await.unwrap()
+        stage.request_day(&stage.token().await, FRIDAY).await.bytes().await.unwrap()
     });
 }
 
@@ -396,13 +396,13 @@ async fn two_simulators_answer_alike_in_any_order_and_at_any_concurrency() {
 async fn a_large_day_is_streamed_and_counted_when_whole() {
     let stage = Stage::new(SimulatorArgs { sim_rows: Some("=60000".into()), ..Default::default() }).await;
     let token = stage.token().await;
-    let response = stage.ask_day(&token, SATURDAY).await;
+    let response = stage.request_day(&token, SATURDAY).await;
     assert_eq!(response.content_length(), None);
-    let answer = body(response).await;
-    assert_eq!(rows(&answer).len(), 60_000);
+    let response_body = body(response).await;
+    assert_eq!(rows(&response_body).len(), 60_000);
     assert_eq!(stage.simulator.counts().rows_served, 60_000);
-    // a client that leaves half way was not served
-    let mut left = stage.ask_day(&token, SATURDAY).await.bytes_stream();
+    // a client that disconnects half way was not served
+    let mut left = stage.request_day(&token, SATURDAY).await.bytes_stream();
     left.next().await.unwrap().unwrap();
     drop(left);
     assert_eq!(rows(&body(stage.get("/_simulator/rows?date=2024-01-06").await).await).len(), 60_000);

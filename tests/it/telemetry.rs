@@ -1,9 +1,9 @@
-//! Who is told how a run went: the metrics file, the lineage collector, the webhook.
+//! Who is notified of a run: the metrics file, the lineage collector, the webhook.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::api::{Api, Reply, answer, row};
+use crate::support::api::{Api, Reply, envelope, row};
 use crate::support::lake::files;
 use crate::support::{KEY, Ran, Run};
 use serde_json::Value as Json;
@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 const DAYS: (&str, &str) = ("2024-01-05", "2024-01-07");
 const HOOK: &str = "/services/T0/h00k-Secret";
 
-/// A receiver of events and messages; it answers everything alike.
+/// A receiver of events and messages that responds to everything in the same way.
 fn receiver(status: u16) -> Api {
     Api::scripted(move |_| Reply::new(status, &[], ""))
 }
@@ -25,7 +25,7 @@ fn metric(text: &str, series: &str) -> Option<f64> {
 }
 
 #[test]
-fn metrics_tell_the_last_run_and_keep_the_last_success() {
+fn metrics_report_the_last_run_and_keep_the_last_success() {
     let (api, folder) = (Api::one_row(), tempfile::tempdir().unwrap());
     let (lake, file) = (folder.path().join("lake"), folder.path().join("etl.prom"));
     let read = || std::fs::read_to_string(&file).unwrap();
@@ -93,7 +93,7 @@ fn lineage_begins_and_completes_with_what_was_written() {
     assert_eq!((fields.len(), &fields[7]["name"], &fields[7]["type"]), (22, &"auth_amount".into(), &"decimal(18,2)".into()));
     assert!(!ran.prints("lineage-Secret"));
 
-    // what was written, and not what was found as it was
+    // the days that were written, without those that were unchanged
     run(&api, folder.path(), &["--refetch", "all"], &env).ok();
     let again = &collector.requests("/api/v1/lineage")[3].body["outputs"][0]["outputFacets"]["outputStatistics"];
     assert_eq!((&again["rowCount"], &again["fileCount"]), (&0.into(), &0.into()));
@@ -108,7 +108,7 @@ fn lineage_fails_with_the_reason() {
     let (collector, folder) = (receiver(200), tempfile::tempdir().unwrap());
     let api = Api::new(|request| match request.date() {
         "20240106" => Reply::json(r#"{"RESULTCODE":"E999","RESULTMSG":"closed"}"#),
-        date => Reply::json(answer(&[row(date, &[])])),
+        date => Reply::json(envelope(&[row(date, &[])])),
     });
     let root = format!("{}/marquez/", collector.url);
     run(&api, folder.path(), &[], &[("OPENLINEAGE_URL", &root)]).exits(3);
@@ -124,7 +124,7 @@ fn messages(receiver: &Api) -> Vec<Json> {
 }
 
 #[test]
-fn the_webhook_hears_of_restatements_and_failures_alone() {
+fn the_webhook_is_called_for_restatements_and_failures_only() {
     let (api, hook, folder) = (Api::one_row(), receiver(200), tempfile::tempdir().unwrap());
     let url = format!("{}{HOOK}", hook.url);
     let env = [("COOKIEPAY_NOTIFY_URL", url.as_str())];
@@ -132,8 +132,8 @@ fn the_webhook_hears_of_restatements_and_failures_alone() {
     assert_eq!(messages(&hook), Vec::<Json>::new(), "all is well");
 
     let restated = Api::new(|request| match request.date() {
-        "20240106" => Reply::json(answer(&[row(request.date(), &[("PAYMENTAMT", "\"9748\"")])])),
-        date => Reply::json(answer(&[row(date, &[])])),
+        "20240106" => Reply::json(envelope(&[row(request.date(), &[("PAYMENTAMT", "\"9748\"")])])),
+        date => Reply::json(envelope(&[row(date, &[])])),
     });
     run(&restated, folder.path(), &["--refetch", "all"], &env).ok();
     let [message] = messages(&hook).try_into().unwrap();
@@ -150,24 +150,24 @@ fn the_webhook_hears_of_restatements_and_failures_alone() {
     assert_eq!(message["failures"].as_array().unwrap().len(), 3);
     assert_eq!(message["run_id"], ran.result()["run_id"]);
 
-    // settings that cannot be used fail a run as well
+    // unusable settings also fail a run
     run(&api, folder.path(), &["--timeout", "0s"], &env).exits(2);
     assert!(messages(&hook).pop().unwrap()["text"].as_str().unwrap().contains("--timeout must be greater than zero"));
     assert!(!serde_json::to_string(&messages(&hook)).unwrap().contains(KEY));
 }
 
 #[test]
-fn a_receiver_that_does_not_hear_changes_nothing() {
+fn an_unreachable_receiver_does_not_change_the_run() {
     let (api, folder) = (Api::one_row(), tempfile::tempdir().unwrap());
     run(&api, folder.path(), &[], &[]).ok();
-    // the kernel takes connections, and nobody ever answers
+    // the kernel accepts connections, and nobody responds
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", listener.local_addr().unwrap());
     for root in [receiver(500).url, silent, Api::nowhere().url] {
         let (url, began) = (format!("{root}{HOOK}"), Instant::now());
         let restate = Api::new(|request| {
             let order = format!("\"{:?}\"", Instant::now());
-            Reply::json(answer(&[row(request.date(), &[("ORDERNO", &order)])]))
+            Reply::json(envelope(&[row(request.date(), &[("ORDERNO", &order)])]))
         });
         let env = [("COOKIEPAY_NOTIFY_URL", url.as_str()), ("OPENLINEAGE_URL", &root)];
         let ran = run(&restate, folder.path(), &["--refetch", "all"], &env).ok();
@@ -180,7 +180,7 @@ fn a_receiver_that_does_not_hear_changes_nothing() {
 }
 
 #[test]
-fn nobody_is_told_of_a_dry_run() {
+fn a_dry_run_notifies_nobody() {
     let (api, hook, folder) = (Api::one_row(), receiver(200), tempfile::tempdir().unwrap());
     let (url, file) = (format!("{}{HOOK}", hook.url), folder.path().join("etl.prom"));
     let env = [("COOKIEPAY_NOTIFY_URL", url.as_str()), ("OPENLINEAGE_URL", &hook.url)];
@@ -189,7 +189,7 @@ fn nobody_is_told_of_a_dry_run() {
 }
 
 #[test]
-fn a_webhook_is_never_told_in_the_clear() {
+fn a_webhook_is_never_called_over_plain_http() {
     let (api, folder) = (Api::one_row(), tempfile::tempdir().unwrap());
     for url in ["http://hooks.example.com/services/h00k-Secret", "h00k-Secret"] {
         let ran = run(&api, folder.path(), &[], &[("COOKIEPAY_NOTIFY_URL", url)]).exits(2);

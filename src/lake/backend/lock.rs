@@ -14,7 +14,7 @@ use super::folder::create_folder;
 const PAUSE: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The right to publish a day, given back when dropped.
+/// The right to publish a day, released when dropped.
 pub(crate) struct DayLock(#[expect(dead_code, reason = "held for its lock, which ends with it")] File);
 
 /// What an attempt to lock led to.

@@ -151,7 +151,7 @@ impl Publisher<'_> {
         Ok(Admission::Publish { over: Over::Version(version), previous })
     }
 
-    /// Protects a stored day from a response that must not replace it without being told to.
+    /// Protects a stored day from a response that may replace it only with the user's explicit permission.
     fn guard(&self, key: &DayKey, stored: &DayFile, record: &DayRecord) -> Result<(), PublishError> {
         if !shares_a_table(stored.fit) && self.policy.origin == Origin::Api {
             return Err(OtherSchema::new(key, &stored.record).into());

@@ -1,7 +1,7 @@
 //! Puts staged days of one merchant into the table, for one run.
 //!
-//! A day goes in two steps, which a run bounds separately: [`Publisher::prepare`] stores what belongs to the day and is
-//! not the table, and [`Publisher::commit`] changes the table. `admission` decides whether a day may replace what the
+//! A day goes in two steps, which a run bounds separately: `Publisher::prepare` stores what belongs to the day and is
+//! not the table, and `Publisher::commit` changes the table. `admission` decides whether a day may replace what the
 //! lake holds, `compare` finds out how the two differ, and `empty` holds all that is known of days without rows. Knows
 //! nothing of the API.
 

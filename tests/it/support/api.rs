@@ -115,21 +115,21 @@ impl Api {
     }
 
     /// An API that responds to everything, including token requests, as scripted.
-    pub fn scripted(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        let (port, requests) = listen(Some, answer);
+    pub fn scripted(respond: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let (port, requests) = listen(Some, respond);
         Self { url: format!("http://127.0.0.1:{port}"), requests }
     }
 
     /// The same over TLS, as `localhost`.
-    pub fn over_tls(config: rustls::ServerConfig, answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn over_tls(config: rustls::ServerConfig, respond: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let config = Arc::new(config);
         let accept = move |stream| Some(rustls::StreamOwned::new(rustls::ServerConnection::new(Arc::clone(&config)).ok()?, stream));
-        let (port, requests) = listen(accept, answer);
+        let (port, requests) = listen(accept, respond);
         Self { url: format!("https://localhost:{port}"), requests }
     }
 
     /// An API with the same settlement response for every date.
-    pub fn answering(body: impl AsRef<[u8]>) -> Self {
+    pub fn responding(body: impl AsRef<[u8]>) -> Self {
         let reply = Reply::json(body);
         Self::new(move |_| reply.clone())
     }
@@ -169,12 +169,12 @@ type Requests = Arc<Mutex<Vec<Request>>>;
 
 fn listen<S: Read + Write>(
     accept: impl Fn(TcpStream) -> Option<S> + Send + Sync + 'static,
-    answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    respond: impl Fn(&Request) -> Reply + Send + Sync + 'static,
 ) -> (u16, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let requests = Requests::default();
-    let (shared, seen) = (Arc::new((accept, answer)), Arc::clone(&requests));
+    let (shared, seen) = (Arc::new((accept, respond)), Arc::clone(&requests));
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let (shared, seen) = (Arc::clone(&shared), Arc::clone(&seen));
@@ -188,7 +188,7 @@ fn listen<S: Read + Write>(
     (port, requests)
 }
 
-fn serve(stream: impl Read + Write, answer: &dyn Fn(&Request) -> Reply, seen: &Mutex<Vec<Request>>) {
+fn serve(stream: impl Read + Write, respond: &dyn Fn(&Request) -> Reply, seen: &Mutex<Vec<Request>>) {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     if reader.read_line(&mut line).unwrap_or(0) == 0 {
@@ -216,7 +216,7 @@ fn serve(stream: impl Read + Write, answer: &dyn Fn(&Request) -> Reply, seen: &M
         request.earlier = seen.iter().filter(|earlier| earlier.path == request.path && earlier.date() == request.date()).count();
         seen.push(request.clone());
     }
-    let reply = answer(&request);
+    let reply = respond(&request);
     let stream = reader.get_mut();
     if let Then::Head(write) = reply.then {
         let _ = stream.write_all(reply.head.as_bytes()).and_then(|()| write(stream));
@@ -268,10 +268,10 @@ pub fn row(date: &str, replaced: &[(&str, &str)]) -> String {
 
 /// A response with one paid row of the requested pay date.
 pub fn one_row(request: &Request) -> Reply {
-    Reply::json(answer(&[row(request.date(), &[])]))
+    Reply::json(envelope(&[row(request.date(), &[])]))
 }
 
 /// A successful response with these rows.
-pub fn answer(rows: &[String]) -> String {
+pub fn envelope(rows: &[String]) -> String {
     format!(r#"{{"RESULTCODE":"0000","RESULTMSG":"정상","DATA":[{}]}}"#, rows.join(","))
 }

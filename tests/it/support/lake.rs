@@ -77,7 +77,7 @@ pub fn record_of(bytes: Vec<u8>) -> Json {
     serde_json::from_str(&record).unwrap()
 }
 
-/// Dates a day's stored answer anew, to the second.
+/// Changes the time at which a stored day's response was received, to the second.
 pub fn redate(file: &Path, at: DateTime<Utc>) -> Vec<u8> {
     let mut bytes = fs::read(file).unwrap();
     let from = memchr::memmem::find(&bytes, b"\"extracted_at\":\"").unwrap() + "\"extracted_at\":\"".len();

@@ -12,7 +12,7 @@ use super::KEY;
 use super::api::Api;
 use super::lake::files;
 
-/// A run that is to be made.
+/// A run that has not started yet.
 pub struct Run {
     command: Command,
     lake: Option<PathBuf>,

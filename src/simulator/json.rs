@@ -1,5 +1,5 @@
-//! The JSON of a settlement answer, made piece by piece: a day of millions of rows takes the memory
-//! of one piece.
+//! The JSON of a settlement response, generated piece by piece: a day of millions of rows takes the
+//! memory of one piece.
 
 use super::lifecycle::Shown;
 
@@ -7,7 +7,7 @@ use super::lifecycle::Shown;
 pub(super) const PIECE_BYTES: usize = 64 * 1024;
 /// Room for the row that completes a piece.
 const ROW_ROOM: usize = 512;
-/// Positions after which a piece ends even if few of them had a row that was asked for.
+/// Positions after which a piece ends even if few of them held a requested row.
 const PIECE_SLOTS: u64 = 4096;
 /// For estimates only.
 const TYPICAL_ROW_BYTES: u64 = 325;
@@ -16,38 +16,38 @@ const HEAD: &[u8] = r#"{"RESULTCODE":"0000","RESULTMSG":"정상","DATA":["#.as_b
 const TAIL: &[u8] = b"]}";
 const NOTHING: &[u8] = r#"{"RESULTCODE":"E008","RESULTMSG":"검색 결과가 없습니다"}"#.as_bytes();
 
-/// An answer under way.
+/// A settlement response in progress.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct SettlementJson {
     shown: Shown,
-    /// The one TRXID asked for.
+    /// The only TRXID that was requested, if there is one.
     only: Option<String>,
     next: u64,
     rows: u64,
     done: bool,
 }
 
-impl Answer {
+impl SettlementJson {
     pub(super) fn new(shown: Shown, only: Option<String>) -> Self {
         Self { shown, only, next: 0, rows: 0, done: false }
     }
 
-    /// Whether the last byte was made.
+    /// Whether the last byte was generated.
     pub(super) fn is_done(&self) -> bool {
         self.done
     }
 
-    /// Rows made so far.
+    /// Rows generated so far.
     pub(super) fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// About how many bytes the whole answer has, when it has every row.
+    /// About how many bytes the whole response has if every row is requested.
     pub(super) fn estimated_bytes(&self) -> u64 {
         self.shown.slots() * TYPICAL_ROW_BYTES
     }
 
-    /// The next piece; empty where a stretch of rows had none to show.
+    /// The next piece; empty if a range of positions held no requested row.
     pub(super) fn piece(&mut self) -> Vec<u8> {
         let mut out = Vec::with_capacity(PIECE_BYTES + ROW_ROOM);
         self.fill(&mut out);
@@ -60,8 +60,8 @@ impl Answer {
         while self.next < end && out.len() < PIECE_BYTES {
             let row = self.shown.row(self.next);
             self.next += 1;
-            let asked_for = |id: [u8; 20]| self.only.as_ref().is_none_or(|only| only.as_bytes() == id);
-            let Some(row) = row.filter(|row| asked_for(row.transaction_id())) else {
+            let requested = |id: [u8; 20]| self.only.as_ref().is_none_or(|only| only.as_bytes() == id);
+            let Some(row) = row.filter(|row| requested(row.transaction_id())) else {
                 continue;
             };
             out.extend_from_slice(if self.rows == 0 { HEAD } else { b"," });
@@ -75,13 +75,13 @@ impl Answer {
     }
 }
 
-/// All of an answer, read back.
+/// A whole response, parsed.
 #[cfg(test)]
 pub(super) fn whole(shown: Shown) -> serde_json::Value {
-    let mut answer = Answer::new(shown, None);
+    let mut json = SettlementJson::new(shown, None);
     let mut bytes = Vec::new();
-    while !answer.is_done() {
-        bytes.extend(answer.piece());
+    while !json.is_done() {
+        bytes.extend(json.piece());
     }
     serde_json::from_slice(&bytes).unwrap()
 }
@@ -99,18 +99,18 @@ mod tests {
 
     #[test]
     fn pieces_are_bounded_and_make_one_json_text() {
-        let mut answer = Answer::new(shown(5_000), None);
+        let mut json = SettlementJson::new(shown(5_000), None);
         let mut bytes = Vec::new();
-        while !answer.is_done() {
-            let piece = answer.piece();
+        while !json.is_done() {
+            let piece = json.piece();
             assert!(!piece.is_empty() && piece.len() <= PIECE_BYTES + ROW_ROOM, "{}", piece.len());
             bytes.extend(piece);
         }
-        assert_eq!(answer.rows(), 5_000);
+        assert_eq!(json.rows(), 5_000);
         let value: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(value["DATA"].as_array().unwrap().len(), 5_000);
-        // what is cut half way must never come out whole
-        let estimate = usize::try_from(answer.estimated_bytes()).unwrap();
+        // a response that is cut half way must never be complete
+        let estimate = usize::try_from(json.estimated_bytes()).unwrap();
         assert!((bytes.len() * 9 / 10..bytes.len() * 11 / 10).contains(&estimate), "{estimate} {}", bytes.len());
     }
 
@@ -118,13 +118,13 @@ mod tests {
     fn one_transaction_is_found_and_an_unknown_one_is_nothing() {
         let all = whole(shown(5_000));
         let id = all["DATA"][4_999]["TRXID"].as_str().unwrap().to_owned();
-        let mut answer = Answer::new(shown(5_000), Some(id.clone()));
-        assert!(answer.piece().is_empty());
-        let found: serde_json::Value = serde_json::from_slice(&answer.piece()).unwrap();
+        let mut json = SettlementJson::new(shown(5_000), Some(id.clone()));
+        assert!(json.piece().is_empty());
+        let found: serde_json::Value = serde_json::from_slice(&json.piece()).unwrap();
         assert!(found["DATA"].as_array().unwrap().iter().all(|row| row["TRXID"] == id.as_str()));
-        assert!(answer.is_done() && answer.rows() >= 1);
+        assert!(json.is_done() && json.rows() >= 1);
 
-        let mut nothing = Answer::new(shown(10), Some("CTS".into()));
+        let mut nothing = SettlementJson::new(shown(10), Some("CTS".into()));
         assert_eq!(nothing.piece(), NOTHING);
         assert!(nothing.is_done());
     }
