@@ -1,4 +1,4 @@
-//! What each step of a day costs, on one answer of the simulator. `cargo bench --bench day` prints
+//! What each step of a day costs, on one response of the simulator. `cargo bench --bench day` prints
 //! the time a step takes for all the rows, and bytes or rows a second.
 
 use std::hint::black_box;
@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 const ROWS: u64 = 100_000;
 const PAY_DATE: NaiveDate = NaiveDate::from_ymd_opt(2024, 1, 5).expect("a date");
 
-/// One pay date as the simulator answers it.
-fn answer() -> Vec<u8> {
+/// One pay date as the simulator serves it.
+fn response() -> Vec<u8> {
     let args = SimulatorArgs { sim_rows: Some(format!("={ROWS}")), ..SimulatorArgs::default() };
     let options = Options::try_from(&args).expect("the simulator's options");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -33,33 +33,33 @@ fn answer() -> Vec<u8> {
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let post = async |path: &str, token: &str, body: Value| {
             let request = client.post(format!("{root}/{path}")).header("TOKEN", token).header("Content-Type", "application/json");
-            request.body(body.to_string()).send().await.expect("an answer").bytes().await.expect("all of it")
+            request.body(body.to_string()).send().await.expect("a response").bytes().await.expect("all of it")
         };
         let token: Value =
             serde_json::from_slice(&post("payAuth/token", "", json!({ "pay2_id": id, "pay2_key": key })).await).expect("a token");
         let token = token["TOKEN"].as_str().expect("a token");
-        let answer = post("api/settlement", token, json!({ "API_ID": id, "DATE": PAY_DATE.format("%Y%m%d").to_string() })).await;
+        let response = post("api/settlement", token, json!({ "API_ID": id, "DATE": PAY_DATE.format("%Y%m%d").to_string() })).await;
         simulator.stop().await;
-        answer.to_vec()
+        response.to_vec()
     })
 }
 
-fn text(answer: &[u8]) -> TextReader {
+fn reader(response: &[u8]) -> TextReader {
     let charset = Charset::from_content_type(None).expect("UTF-8");
     // in blocks, as it comes from the network: what is read is still in the cache
-    let body = BufReader::with_capacity(64 << 10, Cursor::new(answer.to_vec()));
+    let body = BufReader::with_capacity(64 << 10, Cursor::new(response.to_vec()));
     TextReader::new(body, charset, u64::MAX).expect("text")
 }
 
-fn split(answer: &[u8]) -> u64 {
-    let read = envelope::read(text(answer), &[], |_, row| {
+fn split(response: &[u8]) -> u64 {
+    let read = envelope::read(reader(response), &[], |_, row| {
         black_box(row);
         Ok::<_, ()>(())
     });
     read.expect("rows").rows
 }
 
-fn normalize(answer: &[u8]) -> Vec<RecordBatch> {
+fn normalize(response: &[u8]) -> Vec<RecordBatch> {
     let context = DayContext {
         merchant_id: "simulator".into(),
         pay_date: PAY_DATE,
@@ -68,7 +68,7 @@ fn normalize(answer: &[u8]) -> Vec<RecordBatch> {
     };
     let mut builder = BatchBuilder::new(context);
     let mut batches = Vec::new();
-    let read = envelope::read(text(answer), &[], |position, row| {
+    let read = envelope::read(reader(response), &[], |position, row| {
         builder.push(position, row.source()).expect("a good row");
         if builder.is_full() {
             batches.push(builder.take().expect("a batch"));
@@ -107,17 +107,17 @@ fn record() -> DayRecord {
 }
 
 fn day(criterion: &mut Criterion) {
-    let answer = answer();
-    let batches = normalize(&answer);
+    let response = response();
+    let batches = normalize(&response);
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>() as u64, ROWS);
 
     let mut group = criterion.benchmark_group("day");
-    group.sample_size(20).throughput(Throughput::Bytes(answer.len() as u64));
+    group.sample_size(20).throughput(Throughput::Bytes(response.len() as u64));
     // the floor under any reader: the same bytes, copied once
-    group.bench_function("copy", |bench| bench.iter(|| answer.clone()));
-    group.bench_function("split", |bench| bench.iter(|| split(&answer)));
+    group.bench_function("copy", |bench| bench.iter(|| response.clone()));
+    group.bench_function("split", |bench| bench.iter(|| split(&response)));
     group.throughput(Throughput::Elements(ROWS));
-    group.bench_function("split and normalize", |bench| bench.iter(|| normalize(&answer)));
+    group.bench_function("split and normalize", |bench| bench.iter(|| normalize(&response)));
     group.bench_function("totals and digest", |bench| bench.iter(|| totals(&batches)));
     group.bench_function("encode", |bench| bench.iter(|| encode(&batches, record())));
     group.finish();
@@ -125,11 +125,11 @@ fn day(criterion: &mut Criterion) {
 
 fn values(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("value");
-    for given in ["12345", "-1234.50", "1,234,567", "-", ""] {
-        group.bench_function(format!("amount {given:?}"), |bench| bench.iter(|| parse_decimal(black_box(given), AMOUNT)));
+    for text in ["12345", "-1234.50", "1,234,567", "-", ""] {
+        group.bench_function(format!("amount {text:?}"), |bench| bench.iter(|| parse_decimal(black_box(text), AMOUNT)));
     }
-    for given in ["20240105", "2024-01-05"] {
-        group.bench_function(format!("date {given:?}"), |bench| bench.iter(|| parse_date(black_box(given))));
+    for text in ["20240105", "2024-01-05"] {
+        group.bench_function(format!("date {text:?}"), |bench| bench.iter(|| parse_date(black_box(text))));
     }
     group.finish();
 }

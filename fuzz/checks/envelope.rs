@@ -1,5 +1,5 @@
-//! The streaming reader of answers against a plain reading of the same bytes by serde_json: the same rows, to the
-//! byte, or both refuse. The first byte says in what pieces the answer comes.
+//! The streaming reader of responses against a plain reading of the same bytes by serde_json: the same rows, to the
+//! byte, or both refuse. The first byte says in what pieces the response arrives.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,25 +15,25 @@ use serde_json::value::RawValue;
 const EMPTY: &str = "E008";
 
 pub(crate) fn check(input: &[u8]) {
-    let Some((&step, answer)) = input.split_first() else { return };
-    let ours = ours(answer, usize::from(step) + 1);
+    let Some((&step, response)) = input.split_first() else { return };
+    let ours = ours(response, usize::from(step) + 1);
     // gzip is no JSON to serde_json
-    if answer.starts_with(&[0x1F]) {
+    if response.starts_with(&[0x1F]) {
         return;
     }
-    let theirs = std::str::from_utf8(answer).ok().and_then(|text| theirs(text.strip_prefix('\u{FEFF}').unwrap_or(text)));
+    let theirs = std::str::from_utf8(response).ok().and_then(|text| theirs(text.strip_prefix('\u{FEFF}').unwrap_or(text)));
     match (ours, theirs) {
         (Ok(ours), Some(theirs)) => assert_eq!(ours, theirs),
         (Err(_), None) => {}
-        // what nests deeper than any answer is refused
+        // anything nested deeper than a response is refused
         (Err(why), Some(_)) => assert!(why.contains("nesting"), "refused, but good: {why}"),
         (Ok(rows), None) => panic!("taken, but bad: {rows:?}"),
     }
 }
 
-fn ours(answer: &[u8], step: usize) -> Result<Vec<String>, String> {
+fn ours(response: &[u8], step: usize) -> Result<Vec<String>, String> {
     let charset = Charset::from_content_type(None).map_err(|error| error.to_string())?;
-    let body = BufReader::with_capacity(step, Cursor::new(answer.to_vec()));
+    let body = BufReader::with_capacity(step, Cursor::new(response.to_vec()));
     let text = TextReader::new(body, charset, 1 << 24).map_err(|error| error.to_string())?;
     let mut rows = Vec::new();
     let read = envelope::read(text, &[EMPTY.to_owned()], |position, row| {
@@ -42,8 +42,8 @@ fn ours(answer: &[u8], step: usize) -> Result<Vec<String>, String> {
         Ok::<_, ()>(())
     });
     match read {
-        Ok(answer) => {
-            assert_eq!(answer.rows, rows.len() as u64);
+        Ok(response) => {
+            assert_eq!(response.rows, rows.len() as u64);
             Ok(rows)
         }
         Err(ReadError::Api(error)) => Err(error.to_string()),
@@ -51,7 +51,7 @@ fn ours(answer: &[u8], step: usize) -> Result<Vec<String>, String> {
     }
 }
 
-/// An object's members in their order, keys given twice and all.
+/// An object's members in their order, duplicate keys included.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -110,7 +110,7 @@ fn theirs(text: &str) -> Option<Vec<String>> {
         let raw = part.get();
         let part = Part::of(raw).filter(|_| raw.starts_with('{'))?;
         if part.data != Data::Missing {
-            kinds.insert("answer");
+            kinds.insert("response");
             if part.fields > 0 || !part.says_nothing_else() {
                 return None;
             }
@@ -123,7 +123,7 @@ fn theirs(text: &str) -> Option<Vec<String>> {
             }
             rows.push(raw.to_owned());
         } else {
-            kinds.insert("answer");
+            kinds.insert("response");
             if !part.says_nothing_else() {
                 return None;
             }
