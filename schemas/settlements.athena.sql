@@ -21,7 +21,7 @@ CREATE EXTERNAL TABLE settlements (
   extracted_at TIMESTAMP COMMENT 'when the response headers arrived',
   run_id STRING COMMENT 'the run that wrote the row (UUIDv7)'
 )
-PARTITIONED BY (pay_date STRING)
+PARTITIONED BY (pay_date STRING COMMENT 'the requested pay date')
 STORED AS PARQUET
 LOCATION 's3://bucket/prefix/settlements/'
 TBLPROPERTIES (

@@ -18,20 +18,37 @@ pub enum Command {
     Status,
     /// Checks each file against its day record.
     Verify,
+    /// Writes a page or a workbook for people.
+    Report,
     /// Rebuilds days from saved responses.
     Rebuild,
+    /// Brings the Delta table up to date.
+    Delta,
+    /// Compares the merchant's books and the bank's statement with the lake.
+    Reconcile,
 }
 
 impl Command {
     /// Every command.
-    pub const ALL: [Self; 7] = [Self::Backfill, Self::Sync, Self::Check, Self::Lookup, Self::Status, Self::Verify, Self::Rebuild];
+    pub const ALL: [Self; 10] = [
+        Self::Backfill,
+        Self::Sync,
+        Self::Check,
+        Self::Lookup,
+        Self::Status,
+        Self::Verify,
+        Self::Report,
+        Self::Reconcile,
+        Self::Rebuild,
+        Self::Delta,
+    ];
 
     /// Whether the command runs a job and has a run's result.
     #[must_use]
     pub const fn is_run(self) -> bool {
         match self {
-            Self::Backfill | Self::Sync | Self::Rebuild => true,
-            Self::Check | Self::Lookup | Self::Status | Self::Verify => false,
+            Self::Backfill | Self::Sync | Self::Rebuild | Self::Delta => true,
+            Self::Check | Self::Lookup | Self::Status | Self::Verify | Self::Report | Self::Reconcile => false,
         }
     }
 
@@ -45,7 +62,10 @@ impl Command {
             Self::Lookup => "lookup",
             Self::Status => "status",
             Self::Verify => "verify",
+            Self::Report => "report",
             Self::Rebuild => "rebuild",
+            Self::Delta => "delta",
+            Self::Reconcile => "reconcile",
         }
     }
 }

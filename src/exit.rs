@@ -21,6 +21,8 @@ pub enum ExitCode {
     Upstream,
     /// 7: the lake failed.
     Lake,
+    /// 129: ended by SIGHUP.
+    HungUp,
     /// 130: ended by SIGINT.
     Interrupted,
     /// 143: ended by SIGTERM.
@@ -40,6 +42,7 @@ impl ExitCode {
             Self::Refused => 5,
             Self::Upstream => 6,
             Self::Lake => 7,
+            Self::HungUp => 129,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

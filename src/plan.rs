@@ -96,8 +96,23 @@ pub struct Daily {
     pub today: NaiveDate,
     /// Closed days up to this many days old are fetched again for restatements, unless they were written today.
     pub lookback_days: u32,
+    /// Closed days up to this many days old are fetched again in turn, each once every 30 days.
+    pub recheck_days: u32,
     /// Days that are still open when it is over are no longer fetched.
     pub settle_window: SettleWindow,
+}
+
+/// Days between two rechecks of a closed day.
+const RECHECK_EVERY: i64 = 30;
+
+impl Daily {
+    /// Whether it is a closed day's turn to be fetched again. Follows from the two dates alone, so that nothing need be
+    /// remembered.
+    fn rechecks(self, pay_date: NaiveDate) -> bool {
+        !is_older(pay_date, self.today, self.recheck_days)
+            && self.recheck_days > 0
+            && (self.today - pay_date).num_days() % RECHECK_EVERY == 0
+    }
 }
 
 /// How long after its pay date a day may stay open before it is overdue.
@@ -189,8 +204,15 @@ fn sync(stored: Option<&Stored>, pay_date: NaiveDate, daily: Daily, now: DateTim
     let Some(stored) = stored else { return fetch("missing") };
     let Some(reason) = not_closed(stored, now) else {
         let written_today = matches!(stored, Stored::Record(record) if seoul_date(record.extracted_at) >= daily.today);
-        let looks_back = !is_older(pay_date, daily.today, daily.lookback_days) && !written_today;
-        return if looks_back { fetch("closed, and checked for a restatement") } else { skip("closed") };
+        return if written_today {
+            skip("closed")
+        } else if !is_older(pay_date, daily.today, daily.lookback_days) {
+            fetch("closed, and checked for a restatement")
+        } else if daily.rechecks(pay_date) {
+            fetch("closed, and rechecked in turn")
+        } else {
+            skip("closed")
+        };
     };
     let settles = matches!(stored, Stored::Record(record) if !is_ahead(record.extracted_at, now));
     if settles && daily.settle_window.is_over(pay_date) {
@@ -249,7 +271,7 @@ mod tests {
     }
 
     fn daily() -> Mode {
-        Mode::Sync(Daily { today: day(31), lookback_days: 7, settle_window: SettleWindow { today: day(31), days: 20 } })
+        Mode::Sync(Daily { today: day(31), lookback_days: 7, recheck_days: 0, settle_window: SettleWindow { today: day(31), days: 20 } })
     }
 
     #[test]
@@ -273,7 +295,7 @@ mod tests {
     fn the_daily_job_gives_up_on_days_open_past_the_settle_window_and_names_the_way_out() {
         let pending = |of_march| (of_march, record(&[OpenReason::PendingRows], 1));
         let settle_window = SettleWindow { today: day(31), days: 20 };
-        let mode = Mode::Sync(Daily { today: day(31), lookback_days: 30, settle_window });
+        let mode = Mode::Sync(Daily { today: day(31), lookback_days: 30, recheck_days: 0, settle_window });
         let days = planned(10, vec![pending(10), pending(11)], mode);
         assert_eq!(days[0].1, Action::Skip);
         assert_eq!(days[0].2, "overdue: open: rows are pending, more than 20 days after its pay date; use backfill to fetch it");
@@ -287,6 +309,24 @@ mod tests {
         assert_eq!(days.first().map(|day| day.0), Some(day(24)));
         let old_gap = planned(1, (2..=31).map(closed).collect(), daily());
         assert_eq!(old_gap.first().map(|day| day.0), Some(day(1)));
+    }
+
+    #[test]
+    fn the_daily_job_rechecks_each_closed_day_once_in_thirty_days() {
+        let today = day(31);
+        let settle_window = SettleWindow { today, days: 60 };
+        let rechecked = |recheck_days, written_days_ago| {
+            let first = today - Days::new(400);
+            let stored = first.iter_days().take(401).map(|day| (day, record(&[], written_days_ago))).collect();
+            let mode = Mode::Sync(Daily { today, lookback_days: 7, recheck_days, settle_window });
+            let plan = Plan::new(DateRange { from: first, to: today }, stored, mode, now());
+            let fetched = plan.days().filter(|day| day.action == Action::Fetch).map(|day| (today - day.pay_date).num_days());
+            fetched.filter(|age| *age > 7).collect::<Vec<_>>()
+        };
+        assert_eq!(rechecked(365, 9), [360, 330, 300, 270, 240, 210, 180, 150, 120, 90, 60, 30]);
+        assert_eq!(rechecked(60, 9), [60, 30]);
+        assert_eq!(rechecked(0, 9), [0i64; 0]);
+        assert_eq!(rechecked(365, 0), [0i64; 0]);
     }
 
     #[test]

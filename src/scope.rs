@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use crate::calendar::DateRange;
+use crate::lake::holdings::Holdings;
 use crate::lake::layout::DayKey;
 use crate::lake::merchant::{MerchantName, Merchants};
 
@@ -29,13 +30,13 @@ pub(crate) struct ScopedMerchant {
 }
 
 impl Scope {
-    /// Each merchant's days in scope. `held` are the days of which the lake holds anything.
-    pub(crate) fn merchants(&self, held: impl IntoIterator<Item = DayKey>) -> Vec<ScopedMerchant> {
+    /// Each merchant's days in scope. A day of which only an earlier version is left counts as held, and is missing.
+    pub(crate) fn merchants(&self, holdings: &Holdings) -> Vec<ScopedMerchant> {
         let mut by_merchant: BTreeMap<MerchantName, BTreeSet<NaiveDate>> = BTreeMap::new();
         by_merchant.extend(self.merchants.named().iter().map(|merchant| (merchant.clone(), BTreeSet::new())));
-        for DayKey { pay_date, merchant } in held {
-            if self.merchants.include(&merchant) {
-                by_merchant.entry(merchant).or_default().insert(pay_date);
+        for DayKey { pay_date, merchant } in holdings.keys() {
+            if self.merchants.include(merchant) {
+                by_merchant.entry(merchant.clone()).or_default().insert(*pay_date);
             }
         }
         by_merchant.into_iter().map(|(merchant, dates)| self.bounded(merchant, dates)).collect()

@@ -1,6 +1,6 @@
 //! What a lake holds of a range, day by day, read from its day records. Changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::pin::pin;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -9,11 +9,18 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::calendar::DateRange;
+use crate::delta::error::DeltaError;
+use crate::delta::snapshot::Snapshot;
+use crate::errors::chain;
 use crate::lake::error::LakeError;
-use crate::lake::layout::{DayKey, is_damaged};
+use crate::lake::holdings::Holdings;
+use crate::lake::layout::DayKey;
+use crate::lake::ledger::MerchantLedger;
+use crate::lake::merchant::MerchantName;
 use crate::lake::record::{DayRecord, State};
-use crate::lake::store::{Lake, day_files};
+use crate::lake::store::Lake;
 use crate::plan::SettleWindow;
+use crate::revisions::{Revision, replaced, restatements};
 use crate::scope::{Scope, ScopedMerchant};
 
 /// The state of a day.
@@ -30,6 +37,17 @@ pub enum DayState {
     Missing,
 }
 
+impl DayState {
+    /// The state of a day that has a file.
+    pub(crate) fn of(record: &DayRecord) -> Self {
+        match (record.state, record.rows) {
+            (State::Open, _) => Self::Open,
+            (State::Closed, 0) => Self::ClosedEmpty,
+            (State::Closed, _) => Self::Closed,
+        }
+    }
+}
+
 /// A day of a merchant.
 #[derive(Debug, Clone, Serialize)]
 pub struct StatusDay {
@@ -39,7 +57,7 @@ pub struct StatusDay {
     pub pay_date: NaiveDate,
     /// Its state.
     pub state: DayState,
-    /// Whether an earlier version of it is kept in `history/`.
+    /// Whether a closed version of it was replaced by one with other content.
     pub restated: bool,
     /// Whether it has been open for longer than the settle window; the daily job no longer fetches it.
     pub overdue: bool,
@@ -51,6 +69,8 @@ pub struct StatusDay {
     pub totals: Option<Map<String, Json>>,
     /// When its response arrived.
     pub extracted_at: Option<DateTime<Utc>>,
+    /// The run that wrote it.
+    pub run_id: Option<String>,
     /// Why its file cannot be read; the next run fetches such a day again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
@@ -67,10 +87,22 @@ pub struct Counts {
     pub open: u64,
     /// Without a file.
     pub missing: u64,
-    /// Days of which an earlier version is kept.
+    /// Days of which a closed version was replaced by one with other content.
     pub restated: u64,
     /// Open for longer than the settle window.
     pub overdue: u64,
+}
+
+/// The Delta table, by its log alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct DeltaStatus {
+    /// Its version; `None` if its log cannot be used.
+    pub version: Option<u64>,
+    /// Days in scope that the table does not have as the lake holds them.
+    pub lag: Option<u64>,
+    /// Why its log cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A lake's days.
@@ -82,6 +114,8 @@ pub struct Status {
     pub counts: Counts,
     /// Merchants that were named and of which the lake holds no day in the range.
     pub absent: Vec<String>,
+    /// The Delta table; `None` if there is none.
+    pub delta: Option<DeltaStatus>,
 }
 
 /// A merchant's days.
@@ -104,17 +138,15 @@ impl MerchantStatus {
     }
 }
 
-/// Reads the state of the days in scope. Costs two listings, and the records of those days.
+/// Reads the state of the days in scope. Costs the records of those days, and of the versions that they replaced, as far as the
+/// ledger indexes do not have them.
 ///
 /// # Errors
 /// The lake cannot be read.
-pub async fn status(lake: &Lake, scope: &Scope, window: &SettleWindow) -> Result<Status, LakeError> {
-    let stored: BTreeSet<DayKey> = lake.days().await?.into_iter().collect();
-    let history = lake.history().await?;
+pub(crate) async fn status(lake: &Lake, scope: &Scope, holdings: &Holdings, window: &SettleWindow) -> Result<Status, LakeError> {
     let mut status = Status::default();
-    // a day of which only an earlier version is left is missing
-    let held: Vec<DayKey> = stored.iter().chain(history.keys()).cloned().collect();
-    for ScopedMerchant { merchant, range, dates } in scope.merchants(held) {
+    let (mut table, unusable) = if holdings.may_have_delta() { read_table(lake).await? } else { (None, None) };
+    for ScopedMerchant { merchant, range, dates } in scope.merchants(holdings) {
         let merchant_id = merchant.api_id();
         let Some(range) = range else {
             status.absent.push(merchant_id);
@@ -123,22 +155,70 @@ pub async fn status(lake: &Lake, scope: &Scope, window: &SettleWindow) -> Result
         let keys: Vec<DayKey> = dates.into_iter().map(|pay_date| DayKey { pay_date, merchant: merchant.clone() }).collect();
         let mut known: BTreeMap<NaiveDate, StatusDay> =
             keys.iter().map(|key| (key.pay_date, StatusDay::missing(&merchant_id, key.pay_date))).collect();
-        let in_table: Vec<DayKey> = keys.iter().filter(|key| stored.contains(key)).cloned().collect();
-        let mut files = pin!(day_files(lake, in_table));
+        // of a merchant that was named and has no day, the lake has no ledger either
+        let none = MerchantLedger::empty(&merchant);
+        let ledger = holdings.ledgers.get(&merchant).unwrap_or(&none);
+        let mut revisions = replaced(lake, &keys, &holdings.history, ledger).await?;
+        let in_table: Vec<NaiveDate> = keys.into_iter().filter(|key| holdings.has_day(key)).map(|key| key.pay_date).collect();
+        let mut files = pin!(ledger.files(lake, in_table));
+        let mut held = BTreeMap::new();
         while let Some((DayKey { pay_date, .. }, file)) = files.try_next().await? {
-            known.entry(pay_date).and_modify(|day| day.describe(file.map(|file| file.record)));
+            let file = file.map(|file| file.record);
+            held.insert(pay_date, file.as_ref().ok().map(|record| (record.extracted_at, record.digest.clone())));
+            if let Some(replaced) = revisions.get_mut(&pay_date) {
+                replaced.extend(file.iter().map(Revision::of));
+            }
+            known.entry(pay_date).and_modify(|day| day.describe(file));
         }
-        for key in keys {
-            known.entry(key.pay_date).and_modify(|day| {
-                day.restated = history.get(&key).is_some_and(|kept| !kept.iter().all(is_damaged));
-                day.overdue = day.state == DayState::Open && day.unreadable.is_none() && window.is_over(day.pay_date);
-            });
+        table = table.map(|table| table.compare(&merchant, range, &held));
+        for day in known.values_mut() {
+            day.restated = revisions.get(&day.pay_date).is_some_and(|revisions| restatements(revisions).next().is_some());
+            day.overdue = day.state == DayState::Open && day.unreadable.is_none() && window.is_over(day.pay_date);
         }
         let merchant = MerchantStatus { merchant_id, range, known };
         merchant.days().for_each(|day| status.counts.add(&day));
         status.merchants.push(merchant);
     }
+    let usable = table.map(|Table { snapshot, lag }| DeltaStatus { version: Some(snapshot.version()), lag: Some(lag), error: None });
+    status.delta = usable.or(unusable);
     Ok(status)
+}
+
+/// The Delta table, and in how many days it lags behind.
+struct Table {
+    snapshot: Snapshot,
+    lag: u64,
+}
+
+/// Reads the Delta table's log. A log that cannot be used is the table's own matter.
+async fn read_table(lake: &Lake) -> Result<(Option<Table>, Option<DeltaStatus>), LakeError> {
+    match Snapshot::read(lake).await {
+        Ok(snapshot) => Ok((snapshot.map(|snapshot| Table { snapshot, lag: 0 }), None)),
+        Err(DeltaError::Lake(error)) => Err(error),
+        Err(error) => {
+            let error = chain(&error);
+            tracing::warn!("{error}");
+            Ok((None, Some(DeltaStatus { error: Some(error), ..DeltaStatus::default() })))
+        }
+    }
+}
+
+impl Table {
+    /// Counts a merchant's days of which the table has another version, or none, and those that only the table has. `held` are
+    /// those of the lake; a file that cannot be read is not comparable.
+    fn compare(mut self, merchant: &MerchantName, range: DateRange, held: &BTreeMap<NaiveDate, Option<(DateTime<Utc>, String)>>) -> Self {
+        // a day list of another form holds no day
+        let packed = self.snapshot.days_of(merchant).unwrap_or_default();
+        let is_lag = |(pay_date, held): (&NaiveDate, &Option<(DateTime<Utc>, String)>)| {
+            held.as_ref().is_some_and(|(extracted_at, digest)| {
+                packed.get(pay_date).is_none_or(|day| (&day.extracted_at, &day.digest) != (extracted_at, digest))
+            })
+        };
+        let behind = held.iter().filter(|day| is_lag(*day)).count();
+        let gone = packed.keys().filter(|pay_date| range.contains(**pay_date) && !held.contains_key(*pay_date)).count();
+        self.lag += (behind + gone) as u64;
+        self
+    }
 }
 
 impl StatusDay {
@@ -153,6 +233,7 @@ impl StatusDay {
             pending_rows: None,
             totals: None,
             extracted_at: None,
+            run_id: None,
             unreadable: None,
         }
     }
@@ -164,15 +245,12 @@ impl StatusDay {
                 self.unreadable = Some(reason);
             }
             Ok(record) => {
-                self.state = match (record.state, record.rows) {
-                    (State::Open, _) => DayState::Open,
-                    (State::Closed, 0) => DayState::ClosedEmpty,
-                    (State::Closed, _) => DayState::Closed,
-                };
+                self.state = DayState::of(&record);
                 self.rows = Some(record.rows);
                 self.pending_rows = Some(record.pending_rows);
                 self.totals = Some(record.sums);
                 self.extracted_at = Some(record.extracted_at);
+                self.run_id = Some(record.run_id);
             }
         }
     }

@@ -8,18 +8,25 @@ use object_store::path::Path;
 use serde::Serialize;
 
 use crate::calendar::DateRange;
+use crate::delta::audit::audit;
+use crate::delta::error::DeltaError;
+use crate::delta::snapshot::Snapshot;
+use crate::errors::chain;
 use crate::lake::error::LakeError;
-use crate::lake::layout::{DayKey, is_damaged};
+use crate::lake::holdings::Holdings;
+use crate::lake::index::IndexRow;
+use crate::lake::layout::{DELTA, DayKey, SETTLEMENTS, is_damaged, ledger_path};
+use crate::lake::ledger;
 use crate::lake::merchant::MerchantName;
-use crate::lake::record::Environment;
+use crate::lake::record::{DayRecord, Environment};
 use crate::lake::store::Lake;
 use crate::scope::{Scope, ScopedMerchant};
 
 /// A file that is missing or not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// The pay date.
-    pub pay_date: NaiveDate,
+    /// The pay date; `None` if it concerns no single day.
+    pub pay_date: Option<NaiveDate>,
     /// The object.
     pub path: String,
     /// What is wrong with it.
@@ -29,6 +36,8 @@ pub struct Difference {
 /// What a verification found.
 #[derive(Debug, Clone, Default)]
 pub struct Verified {
+    /// What is wrong with the Delta table as a whole.
+    table: Option<Difference>,
     /// Files read.
     pub checked: u64,
     merchants: Vec<MerchantVerified>,
@@ -48,9 +57,11 @@ struct MerchantVerified {
 impl Verified {
     /// The differences, by merchant and day.
     pub fn differences(&self) -> impl Iterator<Item = Difference> + '_ {
-        self.merchants
+        let of_days = self
+            .merchants
             .iter()
-            .flat_map(|merchant| merchant.range.into_iter().flat_map(DateRange::days).flat_map(|pay_date| merchant.of_day(pay_date)))
+            .flat_map(|merchant| merchant.range.into_iter().flat_map(DateRange::days).flat_map(|pay_date| merchant.of_day(pay_date)));
+        self.table.iter().cloned().chain(of_days)
     }
 
     /// How many there are.
@@ -60,7 +71,7 @@ impl Verified {
             let missing = merchant.range.map_or(0, DateRange::len) - merchant.present.len() as u64;
             missing + merchant.found.values().map(|found| found.len() as u64).sum::<u64>()
         };
-        self.merchants.iter().map(of_merchant).sum()
+        self.table.iter().count() as u64 + self.merchants.iter().map(of_merchant).sum::<u64>()
     }
 }
 
@@ -69,10 +80,41 @@ impl MerchantVerified {
         let mut found = self.found.get(&pay_date).cloned().unwrap_or_default();
         if !self.present.contains(&pay_date) {
             let path = DayKey { pay_date, merchant: self.merchant.clone() }.settlement().to_string();
-            found.push(Difference { pay_date, path, what: "it is missing".into() });
+            found.push(Difference { pay_date: Some(pay_date), path, what: "it is missing".into() });
         }
         found
     }
+}
+
+/// The rows of a merchant's ledger index that runs would trust, and that are not what the files state, once each. A row that is out of date is
+/// none of them, nor is an index that cannot be read: both cost only time.
+async fn wrong_rows(lake: &Lake, merchant: &MerchantName, holdings: &Holdings, records: &BTreeMap<Path, DayRecord>) -> Vec<Difference> {
+    let rows = match ledger::read(lake, merchant).await {
+        Ok(index) => index.map(|(index, _)| index.rows).unwrap_or_default(),
+        Err(reason) => {
+            tracing::warn!(
+                merchant_id = merchant.api_id(),
+                "the ledger index cannot be used, and is written again by the next run: {reason}"
+            );
+            Vec::new()
+        }
+    };
+    let is_in_table = |row: &IndexRow| row.path.parts().next().is_some_and(|folder| folder.as_ref() == SETTLEMENTS);
+    let is_trusted = |row: &IndexRow| !is_in_table(row) || (row.etag.is_some() && holdings.etag(&row.path) == row.etag);
+    let mut seen = BTreeSet::new();
+    let wrong = rows.into_iter().filter(is_trusted).filter(|row| {
+        let is_first = seen.insert(row.path.clone());
+        records.get(&row.path).is_some_and(|record| {
+            let right = IndexRow::of(record, row.path.clone(), is_in_table(row), row.bytes, row.etag.clone());
+            !is_first || row.record().as_ref() != Ok(record) || IndexRow { record: row.record.clone(), ..right } != *row
+        })
+    });
+    let difference = |row: IndexRow| Difference {
+        pay_date: Some(row.pay_date),
+        path: ledger_path(merchant).to_string(),
+        what: format!("its row of {} is not what that file states: remove the index, which the next run writes again", row.path),
+    };
+    wrong.map(difference).collect()
 }
 
 /// Verifies the days in scope, including the versions of them in `history/`. A day without a file between the first and the
@@ -80,29 +122,34 @@ impl MerchantVerified {
 ///
 /// # Errors
 /// The lake cannot be read.
-pub async fn verify(lake: &Lake, scope: &Scope) -> Result<Verified, LakeError> {
+pub(crate) async fn verify(lake: &Lake, scope: &Scope, mut holdings: Holdings) -> Result<Verified, LakeError> {
     /// Files checked in parallel. A file is held on disk, not in memory.
     const AT_ONCE: usize = 16;
-    let stored: BTreeSet<DayKey> = lake.days().await?.into_iter().collect();
-    let mut history = lake.history().await?;
     let mut verified = Verified::default();
+    let snapshot = match Snapshot::read(lake).await {
+        Ok(snapshot) => snapshot,
+        Err(DeltaError::Lake(error)) => return Err(error),
+        Err(error) => {
+            verified.table = Some(Difference { pay_date: None, path: DELTA.to_owned(), what: chain(&error) });
+            None
+        }
+    };
     let mut environment: Option<(Environment, Path)> = None;
-    // a day of which only an earlier version is left is missing, too
-    let held: Vec<DayKey> = stored.iter().chain(history.keys()).cloned().collect();
-    for ScopedMerchant { merchant, range, dates } in scope.merchants(held) {
+    for ScopedMerchant { merchant, range, dates } in scope.merchants(&holdings) {
         let mut files: Vec<(DayKey, Path)> = Vec::new();
         let (mut present, mut found) = (BTreeSet::new(), BTreeMap::<NaiveDate, Vec<Difference>>::new());
         for pay_date in dates {
             let key = DayKey { pay_date, merchant: merchant.clone() };
-            let kept = history.remove(&key).unwrap_or_default();
+            let kept = holdings.history.remove(&key).unwrap_or_default();
             files.extend(kept.into_iter().filter(|at| !is_damaged(at)).map(|at| (key.clone(), at)));
-            if stored.contains(&key) {
+            if holdings.has_day(&key) {
                 present.insert(pay_date);
                 let at = key.settlement();
                 files.push((key, at));
             }
         }
         verified.checked += files.len() as u64;
+        let mut records = BTreeMap::new();
         let mut audited = futures::stream::iter(files)
             .map(async |(key, at)| Ok::<_, LakeError>((key.pay_date, lake.audit(&key, &at).await?, at)))
             .buffered(AT_ONCE);
@@ -116,9 +163,27 @@ pub async fn verify(lake: &Lake, scope: &Scope) -> Result<Verified, LakeError> {
                         record.environment
                     ));
                 }
+                records.insert(at.clone(), record);
             }
             for what in what {
-                found.entry(pay_date).or_default().push(Difference { pay_date, path: at.to_string(), what });
+                found.entry(pay_date).or_default().push(Difference { pay_date: Some(pay_date), path: at.to_string(), what });
+            }
+        }
+        for difference in wrong_rows(lake, &merchant, &holdings, &records).await {
+            if let Some(pay_date) = difference.pay_date {
+                found.entry(pay_date).or_default().push(difference);
+            }
+        }
+        if let Some(snapshot) = &snapshot {
+            let current = |at: &Path| DayKey::of_settlement(at).map(|key| key.pay_date);
+            let records: BTreeMap<NaiveDate, &DayRecord> = records.iter().filter_map(|(at, record)| Some((current(at)?, record))).collect();
+            for file in snapshot.files_of(&merchant).filter(|file| range.is_some_and(|range| file.month.overlaps(range))) {
+                verified.checked += 1;
+                for (pay_date, what) in audit(lake, file, &records).await? {
+                    let difference = Difference { pay_date: Some(pay_date), path: file.location().to_string(), what };
+                    let pay_date = range.map_or(pay_date, |range| pay_date.clamp(range.from, range.to));
+                    found.entry(pay_date).or_default().push(difference);
+                }
             }
         }
         verified.merchants.push(MerchantVerified { merchant, range, present, found });

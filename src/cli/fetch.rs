@@ -6,12 +6,12 @@ use crate::calendar::Clock;
 use crate::command::Command;
 use crate::exit::ExitCode;
 use crate::jobs::fetch::FetchJob;
-use crate::settings::groups::{ApiLayer, BackfillLayer, FetchLayer, SettleLayer, SyncLayer};
+use crate::settings::groups::{ApiLayer, BackfillLayer, FetchLayer, SettleLayer, ShardLayer, SyncLayer};
 use crate::settings::{ApiSettings, FetchRange, RawSettings, RunSettings, SettingsError, check};
 
 use super::options::GlobalArgs;
-use super::run::{ApiArgs, Prepared, RunArgs, RunCommand, Unprepared};
-use super::session::Session;
+use super::run::{ApiArgs, Prepared, RunArgs, Unprepared};
+use super::session::{Session, Unopened};
 
 /// Flags of the commands that fetch.
 #[derive(Debug, Args)]
@@ -22,6 +22,8 @@ struct FetchArgs {
     run: RunArgs,
     #[command(flatten)]
     fetch: FetchLayer,
+    #[command(flatten)]
+    shard: ShardLayer,
 }
 
 #[derive(Debug, Args)]
@@ -55,7 +57,7 @@ impl BackfillArgs {
 
     pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
         let range = check::range(&self.from, &self.to);
-        let command = RunCommand { command: Command::Backfill, args: &self.fetch.run, global, range: range.as_ref().ok().copied() };
+        let command = self.fetch.run.command(Command::Backfill, global, range.as_ref().ok().copied());
         let flags = RawSettings { backfill: self.backfill.clone(), ..self.fetch.flags() };
         command.run(flags, async |raw, clock| self.fetch.prepare(raw, FetchRange::backfill(range?, raw), clock).await).await
     }
@@ -67,7 +69,7 @@ impl SyncArgs {
     }
 
     pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
-        let command = RunCommand { command: Command::Sync, args: &self.fetch.run, global, range: None };
+        let command = self.fetch.run.command(Command::Sync, global, None);
         let flags = RawSettings { sync: self.sync.clone(), settle: self.settle.clone(), ..self.fetch.flags() };
         command.run(flags, async |raw, clock| self.fetch.prepare(raw, FetchRange::sync(raw, clock)?, clock).await).await
     }
@@ -75,17 +77,26 @@ impl SyncArgs {
 
 impl FetchArgs {
     fn flags(&self) -> RawSettings {
-        RawSettings { api: self.api.api.clone(), fetch: self.fetch.clone(), ..RawSettings::default() }
+        self.run.with(RawSettings {
+            api: self.api.api.clone(),
+            fetch: self.fetch.clone(),
+            shard: self.shard.clone(),
+            ..RawSettings::default()
+        })
     }
 
     async fn prepare(&self, raw: &RawSettings, range: FetchRange, clock: &Clock) -> Result<Prepared<FetchJob>, Unprepared> {
-        let RunSettings { dest, concurrency, reading, allow_empty_replacement } = RunSettings::new(raw)?;
-        let api: Result<ApiSettings, SettingsError> = ApiSettings::new(raw, &self.api.simulator);
-        let session = match Session::open(api?, clock).await {
+        let RunSettings { dest, concurrency, reading, allow_empty_replacement, delta } = RunSettings::new(raw)?;
+        let api = ApiSettings::new(raw, &self.api.simulator, check::shard(&raw.shard)?)?;
+        let session = match Session::open(api, clock).await {
             Ok(session) => session,
-            Err(message) => return Err(Unprepared::Internal { dest, message }),
+            Err(Unopened::Settings(message)) => return Err(SettingsError::Setting(message).into()),
+            Err(Unopened::Internal(message)) => return Err(Unprepared::Internal { dest, message }),
         };
         let Session { merchants, environment, source_url, simulator, .. } = session;
+        if merchants.is_empty() {
+            tracing::info!(shard = raw.shard.shard, "the shard has no merchants: there is nothing to do");
+        }
         let FetchRange { from, to, mode } = range;
         let job = FetchJob {
             merchants,
@@ -99,6 +110,6 @@ impl FetchArgs {
             keep_raw: raw.fetch.keep_raw.unwrap_or_default(),
             clock: clock.clone(),
         };
-        Ok(Prepared { job, dest, concurrency, needs_lake: false, simulator })
+        Ok(Prepared { job, dest, concurrency, delta, needs_lake: false, simulator })
     }
 }

@@ -5,7 +5,9 @@ use std::io::{self, IsTerminal as _, Write};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::options::{GlobalArgs, LogFormat};
+use crate::settings::groups::LogFormat;
+
+use super::options::GlobalArgs;
 use super::progress;
 
 /// Starts logging according to the flags.
@@ -23,7 +25,7 @@ pub(super) fn start(args: &GlobalArgs) {
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(BesideProgress)
         .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none());
-    match args.log_format {
+    match args.log_format() {
         LogFormat::Text => logs.with_target(args.verbose > 1).init(),
         LogFormat::Json => logs.json().init(),
     }

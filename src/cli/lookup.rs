@@ -1,11 +1,11 @@
 //! `lookup`: the rows of one pay date or one transaction, without a lake.
 
+use std::collections::BTreeSet;
+use std::io::{self, Write};
 use std::sync::Arc;
 
-use chrono::Utc;
+use chrono::{NaiveDate, Utc};
 use clap::{Args, ValueEnum};
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use serde_json::{Map, Value as Json};
 
 use crate::calendar::Clock;
@@ -13,12 +13,14 @@ use crate::errors::chain;
 use crate::exit::ExitCode;
 use crate::jobs::fetch::MerchantClient;
 use crate::jobs::lookup::Lookup;
-use crate::settings::groups::{ApiLayer, ResponseLayer};
-use crate::settings::{ApiSettings, RawSettings, check, setting};
+use crate::settings::groups::{ApiLayer, OutputFormat, ResponseLayer};
+use crate::settings::{ApiSettings, RawSettings, Shard, check, setting};
 use crate::settlement::cells::cell;
-use crate::settlement::columns::{COLUMNS, ColumnType};
+use crate::settlement::codes::meaning;
+use crate::settlement::columns::{COLUMNS, ColumnSource, ColumnType};
 
-use super::options::GlobalArgs;
+use super::figures::{counted, grouped};
+use super::options::{GlobalArgs, read_format};
 use super::output;
 use super::run::ApiArgs;
 use super::session::Session;
@@ -35,7 +37,7 @@ pub(super) struct LookupArgs {
     api: ApiArgs,
     #[command(flatten)]
     responses: ResponseLayer,
-    /// Format of the rows on stdout [default: text on a terminal, else json]
+    /// Format of the rows on stdout [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     output: Option<RowFormat>,
 }
@@ -50,9 +52,20 @@ enum RowFormat {
     Csv,
 }
 
-/// The columns that fit a terminal.
-const SHOWN: [&str; 9] =
-    ["transaction_id", "order_no", "payment_status", "pay_type", "auth_amount", "fee", "vat", "payment_amount", "payoff_status"];
+/// The columns of the table, with the headers that leave room for their values.
+const SHOWN: [(&str, &str); 8] = [
+    ("transaction_id", "transaction_id"),
+    ("order_no", "order_no"),
+    ("payment_status", "status"),
+    ("pay_type", "type"),
+    ("auth_amount", "auth_amount"),
+    ("fee", "fee"),
+    ("payment_amount", "payment_amount"),
+    ("payoff_status", "payout"),
+];
+/// Those that are left out, one after another, until a line is no longer than this.
+const LEFT_OUT: [&str; 3] = ["fee", "type", "order_no"];
+const WIDTH: usize = 80;
 
 impl LookupArgs {
     pub(super) fn api(&mut self) -> &mut ApiLayer {
@@ -60,16 +73,19 @@ impl LookupArgs {
     }
 
     pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
-        use std::io::IsTerminal as _;
         let flags = RawSettings { api: self.api.api.clone(), responses: self.responses.clone(), ..RawSettings::default() };
         let settings = global.settings(flags).and_then(|raw| {
-            let api = ApiSettings::new(&raw, &self.api.simulator)?;
+            let api = ApiSettings::new(&raw, &self.api.simulator, Shard::WHOLE)?;
             if api.merchants.len() > 1 {
                 return setting("lookup calls the API for one merchant: name it with --merchant");
             }
-            Ok((check::pay_date("--date", &self.date)?, api))
+            let format = self.output.unwrap_or(match read_format(&raw) {
+                OutputFormat::Text => RowFormat::Text,
+                OutputFormat::Json => RowFormat::Json,
+            });
+            Ok((check::pay_date("--date", &self.date)?, api, format))
         });
-        let (date, api) = match settings {
+        let (date, api, format) = match settings {
             Ok(settings) => settings,
             Err(error) => {
                 tracing::error!("{}", chain(&error));
@@ -78,9 +94,10 @@ impl LookupArgs {
         };
         let session = match Session::open(api, &(Arc::new(Utc::now) as Clock)).await {
             Ok(session) => session,
-            Err(message) => {
-                tracing::error!("{message}");
-                return ExitCode::Internal;
+            Err(unopened) => {
+                let code = unopened.exit_code();
+                tracing::error!("{}", unopened.message());
+                return code;
             }
         };
         let Some(MerchantClient { client, .. }) = session.merchants.first() else { return ExitCode::Internal };
@@ -97,37 +114,77 @@ impl LookupArgs {
                 COLUMNS.iter().zip(batch.columns()).map(|(column, array)| cell(column.column_type, array, row)).collect::<Vec<_>>()
             })
         });
-        let default = if std::io::stdout().is_terminal() { RowFormat::Text } else { RowFormat::Json };
-        match self.output.unwrap_or(default) {
-            RowFormat::Text => print_table(rows),
-            RowFormat::Json => print_json(rows),
-            RowFormat::Csv => print_csv(rows),
-        }
-        ExitCode::Success
+        let found = batches.iter().any(|batch| batch.num_rows() > 0);
+        let code = match &self.tid {
+            Some(tid) if !found => {
+                tracing::error!(
+                    "pay date {date} has no transaction {tid}: check the number, and that this is the day on which it was paid out"
+                );
+                ExitCode::Partial
+            }
+            _ => ExitCode::Success,
+        };
+        output::print(code, |out| match format {
+            RowFormat::Text => write_table(rows, out),
+            RowFormat::Json => write_json(date, rows, out),
+            RowFormat::Csv => write_csv(date, rows, out),
+        })
     }
 }
 
 type Row = Vec<Option<String>>;
 
-fn print_table(rows: impl Iterator<Item = Row>) {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(SHOWN);
-    let mut count = 0;
+fn write_table(rows: impl Iterator<Item = Row>, out: &mut dyn Write) -> io::Result<()> {
+    let positions = SHOWN.map(|(name, _)| COLUMNS.iter().position(|column| column.name == name).unwrap_or_default());
+    let is_amount = positions.map(|position| matches!(COLUMNS[position].column_type, ColumnType::Amount));
+    let mut meanings = BTreeSet::new();
+    let mut lines: Vec<Vec<String>> = vec![SHOWN.map(|(_, header)| header.to_owned()).to_vec()];
     for row in rows {
-        count += 1;
-        let shown = COLUMNS.iter().zip(row).filter(|(column, _)| SHOWN.contains(&column.name));
-        table.add_row(shown.map(|(_, value)| value.unwrap_or_default()));
+        let cells = positions.into_iter().zip(is_amount).map(|(position, is_amount)| {
+            let value = row[position].clone().unwrap_or_default();
+            if let ColumnSource::Field(field) = COLUMNS[position].source
+                && let Some(meaning) = meaning(field, &value)
+            {
+                meanings.insert(format!("{value} {}", meaning.en));
+            }
+            if is_amount { grouped(&value) } else { value }
+        });
+        lines.push(cells.collect());
     }
-    output::line(&table);
-    output::line(format_args!("{count} rows"));
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
+    let mut widths: Vec<Option<usize>> = (0..SHOWN.len()).map(width).map(Some).collect();
+    let total = |widths: &[Option<usize>]| widths.iter().flatten().map(|width| width + 2).sum::<usize>();
+    for left_out in LEFT_OUT {
+        if total(&widths) - 2 > WIDTH
+            && let Some(column) = SHOWN.iter().position(|(_, header)| *header == left_out)
+        {
+            widths[column] = None;
+        }
+    }
+    for line in &lines {
+        let mut text = String::new();
+        for ((cell, width), is_amount) in line.iter().zip(&widths).zip(is_amount) {
+            let Some(width) = width else { continue };
+            let blanks = " ".repeat(width - cell.chars().count());
+            let parts = if is_amount { [&blanks, cell, "  "] } else { [cell, &blanks, "  "] };
+            text.extend(parts);
+        }
+        writeln!(out, "{}", text.trim_end())?;
+    }
+    writeln!(out, "{}", counted(lines.len() as u64 - 1, "row"))?;
+    if meanings.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "codes: {}", meanings.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-fn print_json(rows: impl Iterator<Item = Row>) {
+fn write_json(pay_date: NaiveDate, rows: impl Iterator<Item = Row>, out: &mut dyn Write) -> io::Result<()> {
     for row in rows {
-        let object: Map<String, Json> =
-            COLUMNS.iter().zip(row).map(|(column, value)| (column.name.to_owned(), json_value(column.column_type, value))).collect();
-        output::line(Json::from(object));
+        let values = COLUMNS.iter().zip(row).map(|(column, value)| (column.name.to_owned(), json_value(column.column_type, value)));
+        let object: Map<String, Json> = [("pay_date".to_owned(), pay_date.to_string().into())].into_iter().chain(values).collect();
+        writeln!(out, "{}", Json::from(object))?;
     }
+    Ok(())
 }
 
 /// Positions are numbers; amounts stay strings, so that no reader makes floats of them.
@@ -138,12 +195,17 @@ fn json_value(column_type: ColumnType, value: Option<String>) -> Json {
     }
 }
 
-fn print_csv(rows: impl Iterator<Item = Row>) {
-    let mut csv = csv::Writer::from_writer(std::io::stdout().lock());
-    // a reader that has closed the pipe is not a failure
-    let _ = csv.write_record(COLUMNS.iter().map(|column| column.name));
+fn write_csv(pay_date: NaiveDate, rows: impl Iterator<Item = Row>, out: &mut dyn Write) -> io::Result<()> {
+    // the writer hides what kind of error it met
+    let unwrapped = |error: csv::Error| match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    };
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["pay_date"].into_iter().chain(COLUMNS.iter().map(|column| column.name))).map_err(unwrapped)?;
     for row in rows {
-        let _ = csv.write_record(row.into_iter().map(Option::unwrap_or_default));
+        let values = row.into_iter().map(Option::unwrap_or_default);
+        csv.write_record([pay_date.to_string()].into_iter().chain(values)).map_err(unwrapped)?;
     }
-    let _ = csv.flush();
+    csv.flush()
 }

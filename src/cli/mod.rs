@@ -1,6 +1,7 @@
 //! What a person types and sees: one file per command, and no business logic.
 
 mod check;
+mod delta;
 mod fetch;
 mod logging;
 mod lookup;
@@ -8,22 +9,29 @@ mod options;
 mod output;
 mod progress;
 mod rebuild;
+mod reconcile;
+mod reconciled;
+mod report;
 mod run;
 mod schema;
 mod scope;
 mod session;
 mod simulate;
 mod status;
+mod summary;
 mod verify;
 
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::command::Command;
+use crate::errors::print_unguarded_panics_only;
 use crate::exit::ExitCode;
+use crate::figures;
 use crate::settings::groups::ApiLayer;
 
 use options::GlobalArgs;
@@ -43,7 +51,7 @@ Try it without credentials:
   cookiepay-etl backfill --env simulator --from 2024-01-01 --to 2024-01-31 --dest ./lake
 
 Exit codes: 0 success, 2 usage or settings, 3 partial, 4 credentials refused, 5 responses refused,
-6 API failed, 7 lake failed, 130 and 143 interrupted, 1 internal error.";
+6 API failed, 7 lake failed, 129, 130 and 143 interrupted, 1 internal error.";
 
 #[derive(Debug, Subcommand)]
 enum CommandArgs {
@@ -59,9 +67,15 @@ enum CommandArgs {
     Status(status::StatusArgs),
     /// Read every file back and check it against its day record
     Verify(verify::VerifyArgs),
+    /// Write a page or a workbook for people: what was paid out, what will be, what is missing, what it cost
+    Report(report::ReportArgs),
     /// Rebuild days from the responses saved by --keep-raw, without calling the API
     Rebuild(rebuild::RebuildArgs),
-    /// Print the table's schema, for people or for an engine
+    /// Create the lake's Delta table, or bring it up to date
+    Delta(delta::DeltaArgs),
+    /// Compare the merchant's books and the bank's statement with the lake
+    Reconcile(Box<reconcile::ReconcileArgs>),
+    /// Print a table of the lake, for people or as DDL for an engine
     Schema(schema::SchemaArgs),
     /// Serve the simulated API until stopped
     Simulate(simulate::SimulateArgs),
@@ -87,7 +101,10 @@ impl CommandArgs {
             Self::Lookup(args) => Some(args.api()),
             Self::Status(_)
             | Self::Verify(_)
+            | Self::Report(_)
             | Self::Rebuild(_)
+            | Self::Delta(_)
+            | Self::Reconcile(_)
             | Self::Schema(_)
             | Self::Simulate(_)
             | Self::Completions { .. }
@@ -103,12 +120,16 @@ impl CommandArgs {
             Self::Lookup(args) => args.run(global).await,
             Self::Status(args) => args.run(global).await,
             Self::Verify(args) => args.run(global).await,
+            Self::Report(args) => args.run(global).await,
             Self::Rebuild(args) => args.run(global).await,
-            Self::Schema(args) => args.run(),
+            Self::Delta(args) => args.run(global).await,
+            Self::Reconcile(args) => args.run(global).await,
+            Self::Schema(args) => args.run(global),
             Self::Simulate(args) => args.run().await,
             Self::Completions { shell } => {
-                clap_complete::generate(shell, &mut Cli::command(), "cookiepay-etl", &mut std::io::stdout());
-                ExitCode::Success
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "cookiepay-etl", &mut script);
+                output::print(ExitCode::Success, |out| out.write_all(&script))
             }
             Self::Man { folder } => man(&folder),
         }
@@ -139,7 +160,8 @@ pub fn main() -> std::process::ExitCode {
             return ExitCode::Internal.into();
         }
     };
-    let code = runtime.block_on(cli.command.run(&cli.global));
+    print_unguarded_panics_only();
+    let code = catch_unwind(AssertUnwindSafe(|| runtime.block_on(cli.command.run(&cli.global)))).unwrap_or(ExitCode::Internal);
     // a thread may still read a body that a signal cut off; it holds nothing that matters
     runtime.shutdown_background();
     code.into()

@@ -1,39 +1,37 @@
 //! What commands print on stdout: data, and nothing else.
 
-use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use chrono::NaiveDate;
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use crate::calendar::DateRange;
 use crate::command::Command;
-use crate::engine::job::MerchantPlan;
-use crate::engine::result::{RunResult, Status, Stop, StopReason};
+use crate::engine::job::{MerchantPlan, RefusedMerchant};
+use crate::engine::result::{ReportedFailure, RunResult, Status, Stop, StopReason};
 use crate::exit::ExitCode;
 use crate::files;
 use crate::plan::Action;
 use crate::settings::OutputSettings;
 use crate::settings::groups::OutputFormat;
-use crate::settlement::columns::amounts;
-use crate::settlement::values::format_decimal;
 use crate::telemetry::Telemetry;
 
-use super::options::output_format;
+use super::options::run_format;
+use super::{figures, summary};
 
-/// Prints a line on stdout. A reader that has closed the pipe is not a failure.
-pub(super) fn line(text: impl Display) {
-    let _ = writeln!(std::io::stdout(), "{text}");
-}
-
-/// Prints a value on stdout as JSON, on one line; piece by piece, because lists of days can be long.
-pub(super) fn json_line(value: &impl Serialize) {
-    let _ = write_json(value, &mut BufWriter::new(std::io::stdout().lock()));
+/// Prints on stdout and returns `code`, or that of a failure if not all of it could be printed: whoever reads it must not
+/// take half of it for all. Only a reader that has closed the pipe is not a failure.
+pub(super) fn print(code: ExitCode, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> ExitCode {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            tracing::error!("cannot write to stdout, and what was printed is incomplete: {error}");
+            if code == ExitCode::Success { ExitCode::Internal } else { code }
+        }
+        _ => code,
+    }
 }
 
 /// The items of an iterator as a JSON list that is never in memory as a whole.
@@ -45,7 +43,8 @@ impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for Each<F> {
     }
 }
 
-fn write_json(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+/// Writes a value as JSON, on one line; piece by piece, because lists of days can be long.
+pub(super) fn write_json(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     writeln!(out)?;
     out.flush()
@@ -63,11 +62,10 @@ pub(super) async fn result(mut result: RunResult, output: &OutputSettings, telem
         result.error = Some("the result could not be written to --result-file; the lake is as the rest of the result states".into());
     }
     telemetry.run_ended(&result).await;
-    match output_format(output.format) {
-        OutputFormat::Json => json_line(&result),
-        OutputFormat::Text => text(&result),
-    }
-    result.exit_code
+    print(result.exit_code, |out| match run_format(result.command, output.format) {
+        OutputFormat::Json => write_json(&result, out),
+        OutputFormat::Text => summary::write(&result, out),
+    })
 }
 
 /// What a run would do.
@@ -81,6 +79,7 @@ struct PlanReport<'a, Days> {
     to: Option<NaiveDate>,
     dest: &'a str,
     dates: Json,
+    failures: &'a [ReportedFailure],
     days: Days,
 }
 
@@ -93,7 +92,20 @@ fn word(action: Action) -> &'static str {
 }
 
 /// Prints what would be done for each merchant's days, and returns the exit code.
-pub(super) fn plan(command: Command, dest: &str, plans: &[impl MerchantPlan], output: &OutputSettings) -> ExitCode {
+pub(super) fn plan<P: MerchantPlan>(
+    command: Command,
+    dest: &str,
+    plans: Vec<Result<P, RefusedMerchant>>,
+    output: &OutputSettings,
+) -> ExitCode {
+    let several = plans.len() > 1;
+    let (refused, plans): (Vec<RefusedMerchant>, Vec<P>) = plans.into_iter().fold(Default::default(), |(mut refused, mut ready), plan| {
+        match plan {
+            Ok(plan) => ready.push(plan),
+            Err(reason) => refused.push(reason),
+        }
+        (refused, ready)
+    });
     let (mut planned, mut skipped, mut ends) = (0u64, 0u64, None::<DateRange>);
     for day in plans.iter().flat_map(MerchantPlan::days) {
         planned += 1;
@@ -113,22 +125,26 @@ pub(super) fn plan(command: Command, dest: &str, plans: &[impl MerchantPlan], ou
             })
         })
     });
-    let result = PlanReport { command, dry_run: true, status: Status::Success, exit_code: ExitCode::Success, from, to, dest, dates, days };
-    let saved = save(output, &result);
-    match output_format(output.format) {
-        OutputFormat::Json => json_line(&result),
-        OutputFormat::Text => {
-            for plan in plans {
-                let whose = if plans.len() > 1 { format!("{} ", plan.merchant().api_id()) } else { String::new() };
-                for day in plan.days() {
-                    line(format_args!("{whose}{} {:7} {}", day.pay_date, word(day.action), day.reason));
-                }
-            }
-            let doing = if command == Command::Rebuild { "rebuilt" } else { "fetched" };
-            line(format_args!("{done} of {planned} days would be {doing}"));
+    let (status, exit_code) = if refused.is_empty() { (Status::Success, ExitCode::Success) } else { (Status::Partial, ExitCode::Partial) };
+    let failures: Vec<ReportedFailure> = refused.iter().map(RefusedMerchant::failure).collect();
+    let result = PlanReport { command, dry_run: true, status, exit_code, from, to, dest, dates, failures: &failures, days };
+    let exit_code = if save(output, &result) { exit_code } else { ExitCode::Internal };
+    print(exit_code, |out| {
+        if run_format(command, output.format) == OutputFormat::Json {
+            return write_json(&result, out);
         }
-    }
-    if saved { ExitCode::Success } else { ExitCode::Internal }
+        for plan in &plans {
+            let whose = if several { format!("{} ", plan.merchant().api_id()) } else { String::new() };
+            for day in plan.days() {
+                writeln!(out, "{whose}{} {:7} {}", day.pay_date, word(day.action), day.reason)?;
+            }
+        }
+        for RefusedMerchant { merchant_id, reason } in &refused {
+            writeln!(out, "{merchant_id} fails: {reason}")?;
+        }
+        let doing = if command == Command::Rebuild { "rebuilt" } else { "fetched" };
+        writeln!(out, "{} of {} would be {doing}", figures::count(done), figures::days(planned))
+    })
 }
 
 /// Writes a result to its file; returns whether that succeeded.
@@ -146,71 +162,55 @@ fn save_to(path: &Path, result: &impl Serialize) -> bool {
 
 /// Reports a command line that cannot be parsed; if a run was meant, with its result as well.
 pub(super) fn usage(error: &clap::Error, command: Option<Command>) -> ExitCode {
-    // to stderr, or for --help and --version to stdout
-    let _ = error.print();
     if error.exit_code() == 0 {
-        return ExitCode::Success;
+        // --help and --version
+        return match error.print() {
+            // no log has been started yet
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let _ = writeln!(io::stderr(), "error: cannot write to stdout: {error}");
+                ExitCode::Internal
+            }
+            _ => ExitCode::Success,
+        };
+    }
+    let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    // the value may be the key: the parser's own message is not shown
+    let holds_key = arguments.iter().any(|argument| argument == "--api-key" || argument.starts_with("--api-key="));
+    let message = if holds_key {
+        "there is no --api-key, because every user of a machine can read command lines: set COOKIEPAY_API_KEY or COOKIEPAY_API_KEY_FILE"
+            .to_owned()
+    } else {
+        first_paragraph(error)
+    };
+    if holds_key {
+        let _ = writeln!(io::stderr(), "error: {message}");
+    } else {
+        let _ = error.print();
     }
     if let Some(command) = command.filter(|command| command.is_run()) {
-        let message = error.to_string();
-        // the first paragraph; what clap lists is on lines of its own
-        let first = message.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-        let message = first.split_whitespace().collect::<Vec<_>>().join(" ");
         let result = RunResult::not_begun(command, None, None, Stop { reason: StopReason::Settings, message });
-        let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
-        if let Some(path) = result_file(&arguments) {
-            save_to(&path, &result);
+        if let Some(path) = flag(&arguments, "--result-file") {
+            save_to(Path::new(path), &result);
         }
-        json_line(&result);
+        let requested = flag(&arguments, "--output").map(|format| if format == "json" { OutputFormat::Json } else { OutputFormat::Text });
+        if run_format(command, requested) == OutputFormat::Json {
+            return print(ExitCode::Usage, |out| write_json(&result, out));
+        }
     }
     ExitCode::Usage
 }
 
-/// `--result-file` of a command line that does not parse.
-fn result_file(arguments: &[String]) -> Option<PathBuf> {
-    arguments.iter().enumerate().find_map(|(index, argument)| match argument.strip_prefix("--result-file")? {
-        "" => arguments.get(index + 1).map(PathBuf::from),
-        rest => rest.strip_prefix('=').map(PathBuf::from),
-    })
+/// The parser's message in one line; what it lists is on lines of its own.
+fn first_paragraph(error: &clap::Error) -> String {
+    let message = error.to_string();
+    let first = message.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    first.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The result as a table.
-fn text(result: &RunResult) {
-    let dates = &result.tally.dates;
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    let mut row = |name: &str, value: String| {
-        table.add_row([name.to_owned(), value]);
-    };
-    row("published", format!("{} days", dates.published));
-    row("unchanged", format!("{} days", dates.unchanged));
-    row("skipped", format!("{} days (closed, or not requested)", dates.skipped));
-    row("failed", format!("{} days", dates.failed));
-    row("not attempted", format!("{} days", dates.not_attempted));
-    row("rows", format!("{} (in {} days; {} days were empty)", result.tally.rows, dates.published + dates.unchanged, dates.empty));
-    if result.tally.rejected_rows > 0 {
-        row("rejected rows", result.tally.rejected_rows.to_string());
-    }
-    for ((_, column), sum) in amounts().zip(result.tally.totals) {
-        row(column.name, format_decimal(sum, 2));
-    }
-    row("written", format!("{} bytes", result.tally.bytes_written));
-    row(
-        "requests",
-        format!("{} ({} retries, {} for tokens)", result.requests.requests, result.requests.retries, result.requests.token_requests),
-    );
-    if let Some(column) = table.column_mut(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    line(&table);
-    for failure in &result.failures {
-        line(format_args!("failed {}: {}", failure.pay_date, failure.message));
-    }
-    let status = result.status.name();
-    line(format_args!(
-        "{status} (exit {}) in {}, run {}",
-        result.exit_code,
-        humantime::format_duration(Duration::from_millis(result.duration_ms)),
-        result.run_id
-    ));
+/// The value of a flag in a command line that does not parse.
+fn flag<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
+    arguments.iter().enumerate().find_map(|(index, argument)| match argument.strip_prefix(name)? {
+        "" => arguments.get(index + 1).map(String::as_str),
+        rest => rest.strip_prefix('='),
+    })
 }

@@ -1,10 +1,11 @@
 //! The progress bar: days done, rows, failures and the time left. On a terminal only.
 
+use std::fmt::Write;
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::engine::outcome::{DayFailed, DayOutcome, Observer};
 
@@ -21,15 +22,17 @@ pub(super) fn suspended(write: impl FnOnce()) {
 /// Shows a run as it goes, and logs each day.
 pub(super) struct Progress {
     shown: bool,
+    /// Whether the result on stdout lists failures, so that logging each as well would show it twice.
+    listed: bool,
     rows: AtomicU64,
     failed: AtomicU64,
 }
 
 impl Progress {
     /// Shows a bar if stderr is a terminal, unless `quiet`.
-    pub(super) fn new(quiet: bool) -> Self {
+    pub(super) fn new(quiet: bool, listed: bool) -> Self {
         let shown = !quiet && std::io::stderr().is_terminal();
-        Self { shown, rows: AtomicU64::new(0), failed: AtomicU64::new(0) }
+        Self { shown, listed, rows: AtomicU64::new(0), failed: AtomicU64::new(0) }
     }
 
     /// Removes the bar.
@@ -46,9 +49,13 @@ impl Observer for Progress {
             return;
         }
         let bar = BAR.get_or_init(|| ProgressBar::new(days));
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} days · {msg} · {per_sec:.0} · {eta} left");
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} days · {msg} · {rate} · {eta} left");
         if let Ok(style) = style {
-            bar.set_style(style);
+            // the template's own rate has four decimals
+            let rate = |state: &ProgressState, out: &mut dyn Write| {
+                let _ = write!(out, "{:.0} days/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         bar.set_message("0 rows");
         bar.enable_steady_tick(std::time::Duration::from_millis(200));
@@ -63,7 +70,11 @@ impl Observer for Progress {
             }
             DayOutcome::Failed(DayFailed { pay_date, failure, attempts }) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(%pay_date, attempts, "failed: {}", failure.message());
+                if self.listed {
+                    tracing::debug!(%pay_date, attempts, "failed: {}", failure.message());
+                } else {
+                    tracing::error!(%pay_date, attempts, "failed: {}", failure.message());
+                }
             }
             DayOutcome::NotAttempted(pay_date) => tracing::debug!(%pay_date, "not attempted"),
         }

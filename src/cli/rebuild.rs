@@ -5,11 +5,11 @@ use clap::Args;
 use crate::command::Command;
 use crate::exit::ExitCode;
 use crate::jobs::rebuild::RebuildJob;
-use crate::settings::groups::ApiLayer;
-use crate::settings::{RawSettings, RebuildSettings, RunSettings, check, env};
+use crate::settings::{RawSettings, RebuildSettings, RunSettings, check};
 
 use super::options::GlobalArgs;
-use super::run::{Prepared, RunArgs, RunCommand};
+use super::run::{Prepared, RunArgs};
+use super::scope::HeldMerchants;
 
 #[derive(Debug, Args)]
 pub(super) struct RebuildArgs {
@@ -19,9 +19,8 @@ pub(super) struct RebuildArgs {
     /// Last pay date, inclusive
     #[arg(long, value_name = "DATE")]
     to: String,
-    /// Only the merchant with this API id [default: every merchant in the lake]
-    #[arg(long, env = env::API_ID, value_name = "ID", hide_env_values = true)]
-    api_id: Option<String>,
+    #[command(flatten)]
+    merchants: HeldMerchants,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -29,15 +28,14 @@ pub(super) struct RebuildArgs {
 impl RebuildArgs {
     pub(super) async fn run(&self, global: &GlobalArgs) -> ExitCode {
         let range = check::range(&self.from, &self.to);
-        let command = RunCommand { command: Command::Rebuild, args: &self.run, global, range: range.as_ref().ok().copied() };
-        let api = ApiLayer { api_id: self.api_id.clone(), ..ApiLayer::default() };
-        let flags = RawSettings { api, ..RawSettings::default() };
+        let command = self.run.command(Command::Rebuild, global, range.as_ref().ok().copied());
+        let flags = self.run.with(RawSettings { held: self.merchants.api_id.clone(), ..RawSettings::default() });
         let prepare = async |raw: &RawSettings, _: &_| {
             let range = range?;
-            let RunSettings { dest, concurrency, reading, allow_empty_replacement } = RunSettings::new(raw)?;
+            let RunSettings { dest, concurrency, reading, allow_empty_replacement, delta } = RunSettings::new(raw)?;
             let RebuildSettings { merchants, max_response_bytes } = RebuildSettings::new(raw)?;
             let job = RebuildJob { merchants, range, reading, max_response_bytes, allow_empty_replacement };
-            Ok(Prepared { job, dest, concurrency, needs_lake: true, simulator: None })
+            Ok(Prepared { job, dest, concurrency, delta, needs_lake: true, simulator: None })
         };
         command.run(flags, prepare).await
     }

@@ -8,46 +8,48 @@ use crate::exit::ExitCode;
 use crate::verify::{Difference, verify};
 
 use crate::settings::RawSettings;
-use crate::settings::groups::OutputFormat;
+use crate::settings::groups::{OutputFormat, OutputLayer};
 
-use super::options::{GlobalArgs, output_format};
-use super::output::{self, Each};
-use super::scope::ScopeArgs;
+use super::figures::counted;
+use super::options::{GlobalArgs, read_format};
+use super::output::{self, Each, write_json};
+use super::scope::{Absence, By, ScopeArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Format of the differences on stdout [default: text on a terminal, else json]
+    /// Format of the differences on stdout [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
     output: Option<OutputFormat>,
 }
 
 impl VerifyArgs {
     pub(super) async fn run(self, global: &GlobalArgs) -> ExitCode {
-        let verified = match self.scope.settings(RawSettings::default(), global) {
-            Ok(raw) => self.scope.read(&raw, verify).await,
+        let flags = RawSettings { output: OutputLayer { output: self.output, ..OutputLayer::default() }, ..RawSettings::default() };
+        let read = match self.scope.settings(flags, global) {
+            Ok(raw) => self.scope.read(&raw, Absence::IsAnError, By::Listings, verify).await.map(|verified| (verified, read_format(&raw))),
             Err(code) => Err(code),
         };
-        let verified = match verified {
-            Ok(verified) => verified,
+        let (verified, format) = match read {
+            Ok(read) => read,
             Err(code) => return code,
         };
         let (checked, different) = (verified.checked, verified.different());
         let status = if different == 0 { "ok" } else { "differs" };
-        match output_format(self.output) {
+        let code = if different == 0 { ExitCode::Success } else { ExitCode::Refused };
+        output::print(code, |out| match format {
             OutputFormat::Json => {
                 let differences = Each(|| verified.differences());
-                output::json_line(&Report { command: Command::Verify, status, checked, differences });
+                write_json(&Report { command: Command::Verify, status, checked, differences }, out)
             }
             OutputFormat::Text => {
                 for Difference { path, what, .. } in verified.differences() {
-                    output::line(format_args!("{path}: {what}"));
+                    writeln!(out, "{path}: {what}")?;
                 }
-                output::line(format_args!("{status}: {checked} files checked, {different} differences"));
+                writeln!(out, "{status}: {} checked, {}", counted(checked, "file"), counted(different, "difference"))
             }
-        }
-        if different == 0 { ExitCode::Success } else { ExitCode::Refused }
+        })
     }
 }
 

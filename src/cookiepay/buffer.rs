@@ -45,6 +45,11 @@ impl Buffer {
         self.at += 1;
     }
 
+    /// Whether bytes of the response could not be decoded so far.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.text.is_damaged()
+    }
+
     /// Keeps the text from the cursor on until [`Buffer::release`].
     pub(super) fn keep(&mut self) {
         self.kept_from = Some(self.at);

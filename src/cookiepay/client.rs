@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, SubsecRound as _, TimeDelta, Utc};
 use reqwest::Url;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -16,6 +16,7 @@ use crate::calendar::Clock;
 use crate::errors::chain;
 
 use super::body::ResponseBody;
+use super::credentials::Credentials;
 use super::decode::Charset;
 use super::error::{ApiError, ReadError};
 use super::http::Http;
@@ -23,14 +24,6 @@ use super::redact::Redactor;
 use super::retry::{self, ATTEMPT_OVER, Attempted, Retries, Retry, TokenUse};
 use super::throttle::Throttle;
 use super::token::{self, Token, TokenSource};
-
-/// A merchant's id at the API, and its key.
-pub struct Credentials {
-    /// Sent as `pay2_id` and `API_ID`.
-    pub api_id: String,
-    /// Sent as `pay2_key`, to the token endpoint only.
-    pub key: SecretString,
-}
 
 /// How the API is called.
 #[derive(Clone)]
@@ -203,7 +196,7 @@ impl Client {
             let code = code_of(&error);
             let just_issued = token.issued >= began;
             let token_use = TokenUse { just_issued, renewed: refused.is_some(), futile: code.is_some() && code == *futile_code };
-            if just_issued && matches!(error, ApiError::TokenRefused(_)) {
+            if just_issued && matches!(error, ApiError::TokenRefused { .. }) {
                 self.refused_new_tokens.fetch_add(1, Ordering::Relaxed);
             }
             if retry::decide(&error, token_use) != Retry::NewToken || self.refuses_every_token() {
@@ -304,13 +297,11 @@ impl Client {
         let body = json!({ "pay2_id": api_id, "pay2_key": self.credentials.key.expose_secret() });
         self.token_requests.fetch_add(1, Ordering::Relaxed);
         let response = self.http.post("payAuth/token", HeaderMap::new(), &body).await.map_err(|error| match error {
-            ApiError::TokenRefused(status) => {
-                ApiError::KeyRefused { merchant: api_id.clone(), code: format!("HTTP {status}"), message: String::new() }
-            }
             // the beginning of an error page may contain a part of the key that no search finds
             ApiError::Status { status, retry_after, .. } => ApiError::Status { status, retry_after, excerpt: None },
             error => error,
         })?;
+        let content_type = header(response.headers(), &CONTENT_TYPE);
         let mut text = Vec::new();
         let mut body = self.http.body(response);
         while let Some(chunk) = body.chunk().await? {
@@ -319,7 +310,7 @@ impl Client {
                 return Err(ApiError::TokenResponse("it is longer than 64 KiB"));
             }
         }
-        token::read_response(&text, api_id)
+        token::read_response(&text, content_type.as_deref(), &self.credentials)
     }
 }
 

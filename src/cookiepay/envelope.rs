@@ -10,16 +10,8 @@ use super::buffer::Buffer;
 use super::decode::TextReader;
 use super::error::{ApiError, ReadError};
 use super::json::{self, Scan, Value};
+use super::parts::{Data, Envelope, Parts, SUCCESS, Step, Verdict, shape};
 use super::row::{FieldOrder, ScannedRow};
-
-/// `RESULTCODE` of success.
-const SUCCESS: &str = "0000";
-
-/// More parts without a row than this in one response are refused: one states as much.
-const MAX_EMPTY_PARTS: usize = 1000;
-
-/// Unknown members that are named.
-const MAX_UNKNOWN: usize = 16;
 
 /// How a response ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,128 +41,6 @@ pub fn read<E>(
     Reader { buffer: Buffer::new(text), order: FieldOrder::default(), empty_codes, receive, rows: 0 }.response()
 }
 
-/// One object of the response, without its rows.
-#[derive(Debug, Default)]
-struct Envelope {
-    code: Member,
-    message: Member,
-    data: Data,
-    /// How many of the manual's row fields it has. An object that has any is a row, not an envelope.
-    fields: usize,
-    /// Members that the manual does not name.
-    unknown: Vec<String>,
-    /// Whether one of these holds values of its own, as a list of rows would.
-    unknown_content: bool,
-}
-
-/// A member that may occur once.
-#[derive(Debug, Default)]
-struct Member {
-    seen: bool,
-    text: Option<String>,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Data {
-    #[default]
-    Missing,
-    Nothing,
-    Rows,
-    Unreadable,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Success,
-    /// "No rows", by the code.
-    Empty,
-}
-
-impl Member {
-    fn set<E>(&mut self, key: &str, text: Option<String>) -> Step<(), E> {
-        if std::mem::replace(&mut self.seen, true) {
-            return shape(format!("{key} occurs twice"));
-        }
-        self.text = text;
-        Ok(())
-    }
-}
-
-impl Envelope {
-    /// Refuses an envelope without rows that has something else in their place: rows under another name must not read as a day
-    /// without any.
-    fn check_nothing_else<E>(&self) -> Step<(), E> {
-        let instead = self.data == Data::Missing && self.code.text.as_deref() == Some(SUCCESS) && !self.unknown.is_empty();
-        if instead || (self.data != Data::Rows && self.unknown_content) {
-            return shape(format!("no rows in DATA, and members that the manual does not name: {}", self.unknown.join(", ")));
-        }
-        Ok(())
-    }
-
-    fn add_unknown(&mut self, key: &str, has_content: bool) {
-        self.unknown_content |= has_content;
-        if self.unknown.len() < MAX_UNKNOWN {
-            // more than is shown, so that a secret in it can be found before it is cut
-            self.unknown.push(key.chars().take(4096).collect());
-        }
-    }
-
-    /// What the code means.
-    fn judge<E>(&self, empty_codes: &[String]) -> Step<Verdict, E> {
-        let Some(code) = self.code.text.as_deref() else {
-            return shape("no RESULTCODE");
-        };
-        if code == SUCCESS {
-            return if self.data == Data::Unreadable { shape("DATA is not a list of rows") } else { Ok(Verdict::Success) };
-        }
-        if !empty_codes.iter().any(|empty| empty == code) {
-            let message = self.message.text.clone().unwrap_or_default();
-            return Err(ApiError::ResultCode { code: code.into(), message }.into());
-        }
-        if matches!(self.data, Data::Rows | Data::Unreadable) {
-            return shape(format!("RESULTCODE {code} means no rows, but DATA has some"));
-        }
-        Ok(Verdict::Empty)
-    }
-}
-
-/// The parts of an array, so far.
-#[derive(Debug, Default)]
-struct Parts {
-    envelopes: bool,
-    rows: bool,
-    without_rows: usize,
-    all: Option<(Envelope, Verdict)>,
-}
-
-impl Parts {
-    /// Adds a part, which added so many rows.
-    fn add<E>(&mut self, envelope: Envelope, verdict: Verdict, added_rows: u64) -> Step<(), E> {
-        self.without_rows += usize::from(added_rows == 0);
-        if self.without_rows > MAX_EMPTY_PARTS {
-            return shape(format!("more than {MAX_EMPTY_PARTS} parts without rows"));
-        }
-        if self.rows && self.envelopes {
-            return shape("an array that mixes rows with envelopes");
-        }
-        self.all = Some(match self.all.take() {
-            None => (envelope, verdict),
-            Some((all, all_verdict)) => merge(all, all_verdict, envelope, verdict),
-        });
-        Ok(())
-    }
-}
-
-/// One success makes the whole a success: an empty part beside it adds nothing.
-fn merge(mut all: Envelope, verdict: Verdict, next: Envelope, next_verdict: Verdict) -> (Envelope, Verdict) {
-    all.unknown.extend(next.unknown);
-    all.unknown.truncate(MAX_UNKNOWN);
-    match (verdict, next_verdict) {
-        (Verdict::Empty, Verdict::Success) => (Envelope { unknown: all.unknown, ..next }, Verdict::Success),
-        (Verdict::Success, _) | (Verdict::Empty, Verdict::Empty) => (all, verdict),
-    }
-}
-
 struct Reader<'c, F> {
     buffer: Buffer,
     order: FieldOrder,
@@ -178,8 +48,6 @@ struct Reader<'c, F> {
     receive: F,
     rows: u64,
 }
-
-type Step<T, E> = Result<T, ReadError<E>>;
 
 impl<E, F: FnMut(u64, &ScannedRow<'_>) -> Result<(), E>> Reader<'_, F> {
     fn response(&mut self) -> Step<ResponseEnd, E> {
@@ -192,6 +60,7 @@ impl<E, F: FnMut(u64, &ScannedRow<'_>) -> Result<(), E>> Reader<'_, F> {
         if self.buffer.next_byte()?.is_some() {
             return Err(self.buffer.not_json(self.buffer.at(), "the end of the response").into());
         }
+        envelope.check_declared(self.rows)?;
         Ok(ResponseEnd {
             result_code: envelope.code.text.unwrap_or_default(),
             result_message: envelope.message.text,
@@ -248,7 +117,7 @@ impl<E, F: FnMut(u64, &ScannedRow<'_>) -> Result<(), E>> Reader<'_, F> {
     fn part(&mut self, parts: &mut Parts) -> Step<(), E> {
         let before = self.rows;
         self.buffer.keep();
-        let envelope = self.object()?;
+        let mut envelope = self.object()?;
         let verdict = envelope.judge(self.empty_codes)?;
         if envelope.data != Data::Missing {
             parts.envelopes = true;
@@ -262,6 +131,8 @@ impl<E, F: FnMut(u64, &ScannedRow<'_>) -> Result<(), E>> Reader<'_, F> {
             }
             // anything among rows counts as a row: a field that it lacks is then refused by name
             parts.rows = true;
+            // and what looks like a count is a field of the row
+            envelope.declared.clear();
             self.kept_row()?;
         } else {
             parts.envelopes = true;
@@ -276,6 +147,9 @@ impl<E, F: FnMut(u64, &ScannedRow<'_>) -> Result<(), E>> Reader<'_, F> {
         let mut row = ScannedRow::default();
         if let Err(scan) = row.scan(self.buffer.text(), self.buffer.start(), &mut self.order) {
             return Err(self.buffer.syntax(scan).into());
+        }
+        if self.buffer.is_damaged() {
+            row.check_decoded();
         }
         self.rows += 1;
         (self.receive)(self.rows, &row).map_err(ReadError::Receiver)
@@ -313,10 +187,10 @@ impl<E, F: FnMut(u64, &ScannedRow<'_>) -> Result<(), E>> Reader<'_, F> {
             "RESULTCODE" => envelope.code.set(key, self.value(scalar)?)?,
             "RESULTMSG" => envelope.message.set(key, self.value(scalar)?)?,
             key => {
-                let has_content = self.value(holds_values)?;
+                let (has_content, text) = self.value(|value| (holds_values(value), short_text(value)))?;
                 if Field::from_name(key).is_some() {
                     envelope.fields += 1;
-                } else {
+                } else if !envelope.declares(key, text.as_deref()) {
                     envelope.add_unknown(key, has_content);
                 }
             }
@@ -352,6 +226,9 @@ impl<E, F: FnMut(u64, &ScannedRow<'_>) -> Result<(), E>> Reader<'_, F> {
             let mut row = ScannedRow::default();
             match row.scan(self.buffer.text(), self.buffer.at(), &mut self.order) {
                 Ok(end) => {
+                    if self.buffer.is_damaged() {
+                        row.check_decoded();
+                    }
                     check_row_code(&row)?;
                     self.rows += 1;
                     (self.receive)(self.rows, &row).map_err(ReadError::Receiver)?;
@@ -381,6 +258,14 @@ fn holds_values(value: Value<'_>) -> bool {
     matches!(value, Value::Other(text) if text.starts_with(['{', '[']) && !text[1..text.len() - 1].trim().is_empty())
 }
 
+/// The text of a value that may be a count.
+fn short_text(value: Value<'_>) -> Option<String> {
+    match value {
+        Value::Str(_) | Value::Number(_) => scalar(value).filter(|text| text.len() <= 32),
+        Value::Other(_) | Value::Null => None,
+    }
+}
+
 /// `DATA` that is not a list.
 fn no_list(value: Value<'_>) -> Data {
     match value {
@@ -400,10 +285,6 @@ fn scalar(value: Value<'_>) -> Option<String> {
     }
 }
 
-fn shape<T, E>(what: impl Into<String>) -> Step<T, E> {
-    Err(ApiError::Shape(what.into()).into())
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{BufReader, Cursor};
@@ -412,6 +293,9 @@ mod tests {
 
     use super::*;
     use crate::cookiepay::decode::Charset;
+    use crate::settlement::source::UNDECODABLE;
+
+    const UTF8: Option<&str> = Some("application/json; charset=utf-8");
 
     /// The rows' texts, or what is wrong; the response arrives `step` bytes at a time.
     fn rows(response: &[u8], step: usize, content_type: Option<&str>) -> Result<Vec<String>, String> {
@@ -450,12 +334,35 @@ mod tests {
     fn bytes_outside_utf8_differ_from_a_split_character() {
         let mut response = "\u{FEFF}{\"RESULTCODE\":\"0000\",\"DATA\":[{\"A\":\"가\"}]}".as_bytes().to_vec();
         for step in 1..8 {
-            assert_eq!(rows(&response, step, None), Ok(vec![r#"{"A":"가"}"#.to_owned()]));
+            for declared in [None, UTF8] {
+                assert_eq!(rows(&response, step, declared), Ok(vec![r#"{"A":"가"}"#.to_owned()]));
+            }
         }
         let at = response.iter().rposition(|byte| !byte.is_ascii()).unwrap() - 2;
         response.remove(at + 2);
         for step in 1..8 {
-            assert!(rows(&response, step, None).is_err_and(|error| error.contains("not UTF-8")), "{step}");
+            assert_eq!(rows(&response, step, UTF8), Ok(vec![format!(r#"{{"A":"{UNDECODABLE}"}}"#)]), "{step}");
+        }
+    }
+
+    #[test]
+    fn text_without_a_charset_is_utf8_or_else_cp949() {
+        let response = r#"{"RESULTCODE":"0000","DATA":[{"A":"가맹점 똠방각하"}]}"#;
+        let expected = Ok(vec![r#"{"A":"가맹점 똠방각하"}"#.to_owned()]);
+        let (cp949, ..) = encoding_rs::EUC_KR.encode(response);
+        let late = format!("{}{response}", " ".repeat(5 << 20));
+        let (late_cp949, ..) = encoding_rs::EUC_KR.encode(&late);
+        for declared in
+            [None, Some("text/json; charset=ISO-8859-1"), Some("text/json; charset=windows-1252"), Some("text/json; charset=us-ascii")]
+        {
+            for bytes in [response.as_bytes(), &cp949] {
+                for step in [1, 7, 4096] {
+                    assert_eq!(rows(bytes, step, declared), expected, "{declared:?} {step}");
+                }
+            }
+            for bytes in [late.as_bytes(), &late_cp949] {
+                assert_eq!(rows(bytes, 64 << 10, declared), expected, "{declared:?}");
+            }
         }
     }
 
@@ -516,12 +423,13 @@ mod tests {
             let mut response = r#"{"RESULTCODE":"0000","RESULTMSG":"ok","DATA":[{"A":"1\u00e9","B":-1.5e3,"C":null},{"D":[true,{"E":"가"}]}]}"#.as_bytes().to_vec();
             let at = at % response.len();
             if cut { response.truncate(at) } else { response[at] = byte }
-            let ours = rows(&response, step, None);
-            match serde_json::from_slice::<serde_json::Value>(&response) {
+            let ours = rows(&response, step, UTF8);
+            // bytes that are no text are some text, in a row that is refused later
+            match serde_json::from_str::<serde_json::Value>(&String::from_utf8_lossy(&response)) {
                 Err(_) => prop_assert!(ours.is_err(), "{:?}", String::from_utf8_lossy(&response)),
                 Ok(theirs) => if let Ok(ours) = ours {
                     let theirs = theirs["DATA"].as_array().cloned().unwrap_or_default();
-                    prop_assert!(same_json(&ours, &theirs));
+                    prop_assert!(same_json(&ours, &theirs) || std::str::from_utf8(&response).is_err());
                 }
             }
         }

@@ -7,8 +7,13 @@ use std::time::Duration;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ApiError {
     /// No connection to the API could be opened.
-    #[error("could not connect to the API")]
-    Connect(#[source] Arc<reqwest::Error>),
+    #[error("could not connect to the API at {host}: {reason}")]
+    Connect {
+        /// The API's host and port.
+        host: String,
+        /// What the transport reported, and what to do.
+        reason: String,
+    },
     /// The request could not be sent, or no response began.
     #[error("the connection to the API broke")]
     Connection(#[source] Arc<reqwest::Error>),
@@ -54,7 +59,7 @@ pub enum ApiError {
         excerpt: String,
     },
     /// An HTTP status other than success.
-    #[error("the API responded with HTTP {status}{}", .excerpt.as_deref().map(|text| format!(": {text:?}")).unwrap_or_default())]
+    #[error("the API responded with HTTP {status}{}", shown(excerpt.as_deref()))]
     Status {
         /// The status.
         status: u16,
@@ -77,14 +82,26 @@ pub enum ApiError {
         /// `RESULTMSG`
         message: String,
     },
-    /// The API refused a token it had just issued (HTTP 401 or 403).
-    #[error("the API refused a token that it had just issued (HTTP {0}): check that the API id may read settlements from this address")]
-    TokenRefused(u16),
+    /// The API refused a token it had just issued, or the caller's address (HTTP 401 or 403).
+    #[error(
+        "the API refused access (HTTP {status}{}): check that the API id may read settlements, and from this address",
+        shown(excerpt.as_deref())
+    )]
+    TokenRefused {
+        /// The status.
+        status: u16,
+        /// The beginning of the response.
+        excerpt: Option<String>,
+    },
     /// The API refused the credentials.
-    #[error("the API refused the credentials of merchant {merchant} (RTN_CD {code}: {message:?}): check the API id and COOKIEPAY_API_KEY")]
+    #[error(
+        "the API refused the credentials of merchant {merchant} (RTN_CD {code}: {message:?}): check the API id, and the key from {key_source}"
+    )]
     KeyRefused {
         /// The API id.
         merchant: String,
+        /// Where its key comes from.
+        key_source: String,
         /// `RTN_CD`
         code: String,
         /// `RTN_MSG`
@@ -107,14 +124,6 @@ pub enum ApiError {
     /// JSON, but none of the shapes that a settlement response has.
     #[error("the response has an unknown shape: {0}")]
     Shape(String),
-    /// Bytes that the charset does not have.
-    #[error("the response is not {charset} from byte {at} on: its charset is wrong or it is damaged")]
-    Charset {
-        /// The charset.
-        charset: &'static str,
-        /// Offset in the response, decompressed.
-        at: u64,
-    },
     /// An unknown charset or content encoding.
     #[error("the response has an unknown {what} {name:?}")]
     Encoding {
@@ -123,6 +132,11 @@ pub enum ApiError {
         /// As the header names it.
         name: String,
     },
+}
+
+/// The beginning of a response, behind a status.
+fn shown(excerpt: Option<&str>) -> String {
+    excerpt.map(|text| format!(": {text:?}")).unwrap_or_default()
 }
 
 /// Why reading a response stopped: the API, which may be called again, or the receiver of its rows.
@@ -160,7 +174,7 @@ impl ApiError {
         match self {
             Self::Status { status: 429, .. } | Self::WaitTooLong(_) => FailureFamily::RateLimit,
             Self::Status { .. }
-            | Self::Connect(_)
+            | Self::Connect { .. }
             | Self::Connection(_)
             | Self::Silent(_)
             | Self::Slow { .. }
@@ -172,8 +186,8 @@ impl ApiError {
             | Self::ResultCode { .. }
             | Self::TokenResponse(_) => FailureFamily::Upstream,
             Self::NoToken { source, .. } => source.family(),
-            Self::TokenRefused(_) | Self::KeyRefused { .. } => FailureFamily::Auth,
-            Self::TooLarge(_) | Self::Shape(_) | Self::Charset { .. } | Self::Encoding { .. } => FailureFamily::Contract,
+            Self::TokenRefused { .. } | Self::KeyRefused { .. } => FailureFamily::Auth,
+            Self::TooLarge(_) | Self::Shape(_) | Self::Encoding { .. } => FailureFamily::Contract,
         }
     }
 }

@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Response, Url, redirect};
+use reqwest::{Response, Url};
 use tokio::time::timeout;
 
+use crate::http;
+
 use super::body::ResponseBody;
+use super::decode;
 use super::error::ApiError;
 use super::retry::{self, LONGEST_WAIT};
 use super::throttle::Throttle;
@@ -29,15 +32,8 @@ impl Http {
     /// # Errors
     /// TLS cannot be set up.
     pub(super) fn new(base_url: Url, timeout: Duration, connect_timeout: Duration, pace: Throttle) -> Result<Self, reqwest::Error> {
-        let mut client = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(connect_timeout)
-            .user_agent(concat!("cookiepay-etl/", env!("CARGO_PKG_VERSION")))
-            .tcp_nodelay(true);
-        if is_loopback(&base_url) {
-            client = client.no_proxy();
-        }
-        Ok(Self { client: client.build()?, base_url, timeout, pace, requests: AtomicU64::new(0) })
+        let client = http::client(&base_url).connect_timeout(connect_timeout).tcp_nodelay(true).build()?;
+        Ok(Self { client, base_url, timeout, pace, requests: AtomicU64::new(0) })
     }
 
     pub(super) fn base_url(&self) -> &Url {
@@ -65,15 +61,19 @@ impl Http {
         let response = match timeout(self.timeout, request.send()).await {
             Err(_) => return Err(ApiError::Silent(self.timeout)),
             Ok(Err(error)) => {
-                let error = Arc::new(error.without_url());
-                return Err(if error.is_connect() { ApiError::Connect(error) } else { ApiError::Connection(error) });
+                let error = error.without_url();
+                return Err(if error.is_connect() {
+                    ApiError::Connect { host: self.host(), reason: http::explained(&error) }
+                } else {
+                    ApiError::Connection(Arc::new(error))
+                });
             }
             Ok(Ok(response)) => response,
         };
         match response.status().as_u16() {
             200..=299 => Ok(response),
             status @ 300..=399 => Err(ApiError::Redirect(status)),
-            status @ (401 | 403) => Err(ApiError::TokenRefused(status)),
+            status @ (401 | 403) => Err(ApiError::TokenRefused { status, excerpt: self.excerpt(response).await }),
             status => Err(self.failed(status, response).await),
         }
     }
@@ -83,6 +83,11 @@ impl Http {
         let root = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{root}/{path}"));
         url
+    }
+
+    fn host(&self) -> String {
+        let host = self.base_url.host_str().unwrap_or_default();
+        self.base_url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
     /// A status that is neither success nor a refusal. A wait that the API demands holds all walkers back.
@@ -99,6 +104,7 @@ impl Http {
 
     /// The beginning of a body; `None` if it is empty, or breaks off, perhaps inside a secret.
     async fn excerpt(&self, response: Response) -> Option<String> {
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut beginning = Vec::new();
         let mut body = self.body(response);
         while beginning.len() <= EXCERPT_WINDOW {
@@ -108,17 +114,6 @@ impl Http {
                 Err(_) => return None,
             }
         }
-        Some(String::from_utf8_lossy(&beginning).into_owned()).filter(|text| !text.is_empty())
-    }
-}
-
-/// Whether a URL's host is certainly this machine.
-#[must_use]
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        None => false,
+        Some(decode::short_text(&beginning, content_type.as_deref())).filter(|text| !text.is_empty())
     }
 }

@@ -7,11 +7,13 @@
 pub(crate) mod body;
 mod buffer;
 pub mod client;
+pub mod credentials;
 pub mod decode;
 pub mod envelope;
 pub mod error;
-pub(crate) mod http;
+mod http;
 pub(crate) mod json;
+mod parts;
 pub(crate) mod redact;
 pub mod retry;
 pub mod row;

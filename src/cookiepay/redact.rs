@@ -1,6 +1,9 @@
 //! Makes the API's own text fit to be shown: without the secrets that it may repeat, and short.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::settlement::source::UNDECODABLE;
 
 use super::error::ApiError;
 
@@ -10,7 +13,10 @@ const SHOWN: usize = 160;
 /// What a secret is replaced with.
 const REPLACEMENT: &str = "[secret]";
 
-/// Removes secrets. Knows each as it is and as JSON writes it, with `/` escaped, as PHP does, or not.
+/// What URLs leave as it is.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Removes secrets. Knows each as it is and as JSON (with `/` escaped, as PHP does, or not), HTML and URLs write it.
 #[derive(Clone)]
 pub(crate) struct Redactor(Vec<SecretString>);
 
@@ -22,7 +28,10 @@ impl Redactor {
             let plain = secret.expose_secret();
             let quoted = serde_json::to_string(plain).unwrap_or_default();
             let json = quoted.trim_matches('"');
-            forms.extend([json.replace('/', "\\/"), json.to_owned(), plain.to_owned()].map(SecretString::from));
+            // a page may repeat it as HTML or as a URL writes it
+            let html = plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;");
+            let url = utf8_percent_encode(plain, UNRESERVED).to_string();
+            forms.extend([json.replace('/', "\\/"), json.to_owned(), html, url, plain.to_owned()].map(SecretString::from));
         }
         forms.retain(|form| !form.expose_secret().is_empty());
         Self(forms)
@@ -31,6 +40,15 @@ impl Redactor {
     /// Whether `text` contains a secret.
     pub(crate) fn finds(&self, text: &str) -> bool {
         self.0.iter().any(|secret| memchr::memmem::find(text.as_bytes(), secret.expose_secret().as_bytes()).is_some())
+    }
+
+    /// Whether `text` ends inside a secret, as the beginning of a longer text may. A few letters give nothing away.
+    pub(crate) fn begins_at_the_end_of(&self, text: &str) -> bool {
+        const TELLING: usize = 4;
+        self.0.iter().any(|secret| {
+            let secret = secret.expose_secret().as_bytes();
+            (TELLING..secret.len()).any(|length| text.as_bytes().ends_with(&secret[..length]))
+        })
     }
 
     /// The length of the longest secret, in bytes.
@@ -62,7 +80,7 @@ impl Redactor {
 
     /// `text` without the secrets, cut to a readable length.
     pub(crate) fn text(&self, text: &str) -> String {
-        let mut text = self.whole(text);
+        let mut text = self.whole(text).replace(UNDECODABLE, "\u{FFFD}");
         if let Some((end, _)) = text.char_indices().nth(SHOWN) {
             text.truncate(end);
             text.push('…');
@@ -74,7 +92,9 @@ impl Redactor {
     pub(crate) fn error(&self, mut error: ApiError) -> ApiError {
         let clean = |text: &mut String| *text = self.text(text);
         match &mut error {
-            ApiError::NotJson { excerpt, .. } | ApiError::Status { excerpt: Some(excerpt), .. } => clean(excerpt),
+            ApiError::NotJson { excerpt, .. }
+            | ApiError::Status { excerpt: Some(excerpt), .. }
+            | ApiError::TokenRefused { excerpt: Some(excerpt), .. } => clean(excerpt),
             ApiError::ResultCode { code, message } | ApiError::KeyRefused { code, message, .. } => {
                 clean(code);
                 clean(message);

@@ -1,4 +1,9 @@
 //! What is retried, and when: one total function over the ways in which a call can fail, and the one loop that obeys it.
+//!
+//! A token counts as refused after 401 or 403. No document names the code of an expired token, so any error code counts too if the token is
+//! older than the attempt. Each attempt may replace it once; the new token is shared by all walkers. After five consecutive refused tokens,
+//! none is requested any more. `Retry-After` holds all walkers back. A body must bring 1 KiB/s over each `--timeout`, or the attempt is given
+//! up. Redirects are not followed, because the `TOKEN` header would go along; loopback is never reached through a proxy.
 
 use std::time::{Duration, SystemTime};
 
@@ -34,7 +39,7 @@ pub(crate) const ATTEMPT_OVER: TokenUse = TokenUse { just_issued: true, renewed:
 /// Decides for a failure of a settlement call.
 pub(crate) fn decide(error: &ApiError, token: TokenUse) -> Retry {
     match error {
-        ApiError::TokenRefused(_) if !token.renewed => Retry::NewToken,
+        ApiError::TokenRefused { .. } if !token.renewed => Retry::NewToken,
         // an expired token may have a code of its own, which no document names
         ApiError::ResultCode { .. } if !token.just_issued && !token.renewed && !token.futile => Retry::NewToken,
         ApiError::Status { status, retry_after, .. } => match (retriable(*status), retry_after) {
@@ -42,9 +47,9 @@ pub(crate) fn decide(error: &ApiError, token: TokenUse) -> Retry {
             (true, Some(wait)) => Retry::After(*wait),
             (true, None) => Retry::Backoff,
         },
-        ApiError::TokenRefused(_)
+        ApiError::TokenRefused { .. }
         | ApiError::ResultCode { .. }
-        | ApiError::Connect(_)
+        | ApiError::Connect { .. }
         | ApiError::Connection(_)
         | ApiError::Silent(_)
         | ApiError::Slow { .. }
@@ -60,7 +65,6 @@ pub(crate) fn decide(error: &ApiError, token: TokenUse) -> Retry {
         | ApiError::KeyRefused { .. }
         | ApiError::TooLarge(_)
         | ApiError::Shape(_)
-        | ApiError::Charset { .. }
         | ApiError::Encoding { .. } => Retry::Never,
     }
 }
@@ -194,7 +198,7 @@ mod tests {
     #[test]
     fn a_token_is_replaced_once_per_attempt_and_not_for_a_code_that_new_tokens_meet() {
         let code = ApiError::ResultCode { code: "E999".into(), message: String::new() };
-        let refused = ApiError::TokenRefused(401);
+        let refused = ApiError::TokenRefused { status: 401, excerpt: None };
         let old = TokenUse { just_issued: false, renewed: false, futile: false };
         assert_eq!(decide(&code, old), Retry::NewToken);
         assert_eq!(decide(&refused, TokenUse { just_issued: true, ..old }), Retry::NewToken);

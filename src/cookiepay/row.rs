@@ -1,9 +1,13 @@
 //! Scans one row of a response into a [`SourceRow`]. Knows JSON and the fields' names; what their values mean is
 //! [`crate::settlement`]'s.
+//!
+//! The common case is fast, the tolerated ones are only correct: strings are scanned eight bytes at a time, and a key is first compared with the
+//! one at the same place in the row before. A row is scanned in the buffer, borrowing, and scanned again with more bytes if the buffer ended
+//! inside it. Property tests compare this with the general path.
 
 use std::borrow::Cow;
 
-use crate::settlement::source::{Extra, Field, Malformed, SourceRow, SourceText, SourceValue};
+use crate::settlement::source::{Extra, Field, Malformed, SourceRow, SourceText, SourceValue, UNDECODABLE};
 
 use super::json::{self, RawStr, Scan, Value};
 
@@ -55,6 +59,20 @@ impl<'a> ScannedRow<'a> {
         };
         self.raw = &input[at..end];
         Ok(end)
+    }
+
+    /// Marks the row if bytes of it could not be decoded: they would be other text than was sent.
+    pub(super) fn check_decoded(&mut self) {
+        if !self.raw.contains(UNDECODABLE) {
+            return;
+        }
+        let shown = |text: &str| text.replace(UNDECODABLE, "\u{FFFD}");
+        let damaged = Field::ALL.iter().find_map(|field| match self.source.get(*field) {
+            SourceValue::Text(text) if text.as_str().contains(UNDECODABLE) => Some((field.name(), shown(text.as_str()))),
+            _ => None,
+        });
+        let (field, text) = damaged.map_or_else(|| (None, shown(self.raw)), |(field, text)| (Some(field), text));
+        self.source.malformed.get_or_insert(Malformed::Undecodable { field, text });
     }
 
     fn scan_members(&mut self, input: &'a str, at: usize, order: &mut FieldOrder, unknown: &mut UnknownMembers<'a>) -> Result<usize, Scan> {

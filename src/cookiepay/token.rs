@@ -11,7 +11,8 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::decode::GZIP_MAGIC;
+use super::credentials::Credentials;
+use super::decode::{self, GZIP_MAGIC};
 use super::error::ApiError;
 
 /// No document states a token's lifetime; integrators keep one for 10 minutes. It is renewed before that.
@@ -98,7 +99,7 @@ impl TokenSource {
 ///
 /// # Errors
 /// A refusal (`RTN_CD` other than `0000`), or a response without a usable token.
-pub(super) fn read_response(body: &[u8], merchant: &str) -> Result<HeaderValue, ApiError> {
+pub(super) fn read_response(body: &[u8], content_type: Option<&str>, credentials: &Credentials) -> Result<HeaderValue, ApiError> {
     let mut unzipped = Vec::new();
     let body = if body.starts_with(&GZIP_MAGIC) {
         let read = MultiGzDecoder::new(body).take(MAX_RESPONSE as u64).read_to_end(&mut unzipped);
@@ -107,8 +108,7 @@ pub(super) fn read_response(body: &[u8], merchant: &str) -> Result<HeaderValue, 
     } else {
         body
     };
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let text = String::from_utf8_lossy(body);
+    let text = decode::short_text(body, content_type);
     // the text itself is not shown: a server may echo the key in it
     let response: Value = serde_json::from_str(&text).map_err(|_| ApiError::TokenResponse("it is not JSON"))?;
     // sister APIs wrap single responses in an array
@@ -120,7 +120,8 @@ pub(super) fn read_response(body: &[u8], merchant: &str) -> Result<HeaderValue, 
     };
     let code = text("RTN_CD").ok_or(ApiError::TokenResponse("it has no RTN_CD"))?;
     if code != "0000" {
-        return Err(ApiError::KeyRefused { merchant: merchant.into(), code, message: text("RTN_MSG").unwrap_or_default() });
+        let (merchant, key_source) = (credentials.api_id.clone(), credentials.key_source.clone());
+        return Err(ApiError::KeyRefused { merchant, key_source, code, message: text("RTN_MSG").unwrap_or_default() });
     }
     let token = text("TOKEN").or_else(|| text("token")).filter(|token| !token.is_empty());
     let token = token.ok_or(ApiError::TokenResponse("it has no TOKEN"))?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::delta::error::DeltaError;
 use crate::errors::chain;
 use crate::exit::ExitCode;
 use crate::lake::error::LakeError;
@@ -75,6 +76,13 @@ impl Failure {
         chain(&*self.error)
     }
 
+    /// The same failure, with a note behind its causes.
+    #[must_use]
+    pub fn noting(self, note: &str) -> Self {
+        let message = format!("{}; {note}", self.message());
+        Self::new(self.kind, message)
+    }
+
     /// The same failure, with what it means stated before its causes.
     #[must_use]
     pub fn context(self, context: impl Into<String>) -> Self {
@@ -98,7 +106,29 @@ impl From<LakeError> for Failure {
 }
 
 fn kind_of(error: &LakeError) -> FailureKind {
-    if let LakeError::Panicked { .. } = error { FailureKind::Internal } else { FailureKind::Storage }
+    match error {
+        LakeError::Panicked { .. } => FailureKind::Internal,
+        LakeError::OtherMerchant { .. } => FailureKind::Guard,
+        LakeError::Destination { .. }
+        | LakeError::Open { .. }
+        | LakeError::Object { .. }
+        | LakeError::Lock { .. }
+        | LakeError::Encode(_)
+        | LakeError::Record { .. } => FailureKind::Storage,
+    }
+}
+
+impl From<DeltaError> for Failure {
+    fn from(error: DeltaError) -> Self {
+        let kind = match &error {
+            DeltaError::Lake(error) => kind_of(error),
+            DeltaError::Foreign { .. } | DeltaError::Unconditional | DeltaError::Ignored | DeltaError::Day { is_guarded: true, .. } => {
+                FailureKind::Guard
+            }
+            DeltaError::Day { is_guarded: false, .. } | DeltaError::Contended(_) | DeltaError::Encode(_) => FailureKind::Storage,
+        };
+        Self::new(kind, error)
+    }
 }
 
 impl From<PublishError> for Failure {

@@ -1,19 +1,19 @@
 //! What a job is to the engine: a plan for each merchant, and a way to read one day.
 
 use chrono::NaiveDate;
-use futures::TryStreamExt as _;
 
 use crate::calendar::DateRange;
 use crate::lake::error::LakeError;
-use crate::lake::layout::DayKey;
+use crate::lake::holdings::NotHeld;
+use crate::lake::ledger::MerchantLedger;
 use crate::lake::merchant::MerchantName;
 use crate::lake::publish::{OtherSchema, PublishPolicy, StagedDay};
 use crate::lake::record::Environment;
-use crate::lake::store::{Lake, day_files};
+use crate::lake::store::Lake;
 use crate::plan::{Action, PlannedDay};
 
-use super::failure::Failure;
-use super::result::{Requests, Stop, StopReason};
+use super::failure::{Failure, FailureKind};
+use super::result::{ReportedFailure, Requests, Stop, StopReason};
 
 /// One kind of run. There are two: fetching from the API, and rebuilding from saved responses.
 pub trait Job {
@@ -24,11 +24,11 @@ pub trait Job {
     fn unplanned(&self) -> Unplanned;
 
     /// Plans each merchant's days, in the order in which they are walked, and checks that the run may write to the lake.
-    /// Changes nothing. Without a lake, every day is missing.
+    /// Changes nothing. Without a lake, every day is missing. A merchant that cannot be planned leaves the others alone.
     ///
     /// # Errors
     /// The lake cannot be read, or holds what the run must not mix with.
-    fn plans(&self, lake: Option<&Lake>) -> impl Future<Output = Result<Vec<Self::Plan>, PlanError>>;
+    fn plans(&self, lake: Option<&Lake>) -> impl Future<Output = Result<Vec<Result<Self::Plan, RefusedMerchant>>, PlanError>>;
 
     /// Which days may be published.
     fn policy(&self) -> PublishPolicy;
@@ -42,6 +42,31 @@ pub trait Job {
     /// The requests that were sent to the API so far.
     fn requests(&self) -> Requests;
 }
+
+/// A merchant about whose days nothing is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedMerchant {
+    /// The API id.
+    pub merchant_id: String,
+    /// Why.
+    pub reason: NoFirstDay,
+}
+
+impl RefusedMerchant {
+    /// The failure as it is reported: of the merchant, and of no day.
+    #[must_use]
+    pub fn failure(&self) -> ReportedFailure {
+        let message = Failure::new(FailureKind::Guard, self.reason.clone()).message();
+        ReportedFailure { merchant_id: self.merchant_id.clone(), pay_date: None, kind: FailureKind::Guard, message, attempts: 0 }
+    }
+}
+
+/// A merchant for which the daily job has no first day.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the lake holds no day of merchant {0} yet: set --since, or since in the merchant's table of the settings file, to the first pay date to fetch"
+)]
+pub struct NoFirstDay(pub String);
 
 /// What a run reports if no plan could be made.
 pub struct Unplanned {
@@ -63,7 +88,9 @@ pub struct Walked {
 /// What is done about one merchant's days.
 pub trait MerchantPlan {
     /// Whose days.
-    fn merchant(&self) -> &MerchantName;
+    fn merchant(&self) -> &MerchantName {
+        self.ledger().merchant()
+    }
 
     /// From the first day to the last; `None` if there is nothing to do about any.
     fn range(&self) -> Option<DateRange>;
@@ -76,8 +103,8 @@ pub trait MerchantPlan {
         self.days().filter(|day| day.action != Action::Skip).map(|day| day.pay_date)
     }
 
-    /// What the plan found out about days with rows.
-    fn known_rows(&self) -> &KnownRows;
+    /// What the records of its days state, as far as the plan needed them.
+    fn ledger(&self) -> &MerchantLedger;
 }
 
 /// Reads one merchant's days. Reading is apart from publishing, so that the API need not wait for the lake's disk.
@@ -92,35 +119,6 @@ pub struct DayRead {
     pub(crate) attempts: u32,
     /// The staged day, or why it cannot be read.
     pub(crate) outcome: Result<StagedDay, Failure>,
-}
-
-/// Whether the lake holds a day of a merchant that has rows, as far as a plan knows from the records it read.
-#[derive(Debug, Default)]
-pub struct KnownRows {
-    /// One of the records read is of a day that has rows.
-    pub known: bool,
-    /// Files of the merchant whose records were not read, in the order of days.
-    pub unread: Vec<DayKey>,
-}
-
-impl KnownRows {
-    /// Finds out; reads further records, newest first, only if those read do not decide.
-    pub(super) async fn find_out(&self, lake: &Lake) -> Result<bool, LakeError> {
-        const AT_ONCE: usize = 64;
-        if self.known {
-            return Ok(true);
-        }
-        let newest_first: Vec<DayKey> = self.unread.iter().rev().cloned().collect();
-        for keys in newest_first.chunks(AT_ONCE) {
-            let mut files = std::pin::pin!(day_files(lake, keys.to_vec()));
-            while let Some((_, file)) = files.try_next().await? {
-                if file.is_ok_and(|file| file.record.rows > 0) {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
 }
 
 /// Why a run could not begin.
@@ -141,12 +139,12 @@ pub enum PlanError {
         /// A file that states it.
         object: String,
     },
-    /// The daily job has no first day.
-    #[error("the lake holds no day of merchant {0} yet: set --since to the first pay date to fetch")]
-    Since(String),
-    /// A merchant that was named is not in the lake.
-    #[error("the lake holds nothing of merchant {0}: check --api-id")]
-    Unknown(String),
+    /// The daily job has a first day for none of its merchants.
+    #[error(transparent)]
+    NoFirstDay(#[from] NoFirstDay),
+    /// The lake does not hold what the run is about.
+    #[error(transparent)]
+    NotHeld(#[from] NotHeld),
     /// A planned day's file has another schema.
     #[error(transparent)]
     Schema(#[from] OtherSchema),
@@ -159,7 +157,7 @@ impl PlanError {
         let (reason, message) = match self {
             Self::Lake(error) => (StopReason::Lake, error.at(dest)),
             Self::Schema(error) => (StopReason::Lake, error.to_string()),
-            Self::Environment { .. } | Self::Since(_) | Self::Unknown(_) => (StopReason::Settings, self.to_string()),
+            Self::Environment { .. } | Self::NoFirstDay(_) | Self::NotHeld(_) => (StopReason::Settings, self.to_string()),
         };
         Stop { reason, message }
     }

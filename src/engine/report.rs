@@ -1,10 +1,14 @@
 //! Adds up what became of one merchant's days.
 
-use crate::calendar::DateRange;
-use crate::lake::publish::{Landed, Restated};
+use chrono::NaiveDate;
 
+use crate::calendar::DateRange;
+use crate::lake::publish::{ContentChange, Landed, Restated, Updated};
+
+use super::failure::Failure;
+use super::job::RefusedMerchant;
 use super::outcome::{DayFailed, DayOutcome};
-use super::result::{Dates, FailedDay, Tally};
+use super::result::{Dates, ReportedFailure, Tally};
 
 /// What became of one merchant's days.
 pub(super) struct Report {
@@ -12,7 +16,8 @@ pub(super) struct Report {
     /// The days planned.
     pub(super) range: Option<DateRange>,
     pub(super) tally: Tally,
-    pub(super) failures: Vec<FailedDay>,
+    pub(super) failures: Vec<ReportedFailure>,
+    pub(super) updated: Vec<Updated>,
     pub(super) restated: Vec<Restated>,
 }
 
@@ -21,7 +26,14 @@ impl Report {
     pub(super) fn new(merchant_id: String, range: Option<DateRange>, to_do: u64) -> Self {
         let planned = range.map_or(0, DateRange::len);
         let dates = Dates { planned, skipped: planned - to_do, ..Dates::default() };
-        Self { merchant_id, range, tally: Tally { dates, ..Tally::default() }, failures: Vec::new(), restated: Vec::new() }
+        Self {
+            merchant_id,
+            range,
+            tally: Tally { dates, ..Tally::default() },
+            failures: Vec::new(),
+            updated: Vec::new(),
+            restated: Vec::new(),
+        }
     }
 
     /// The report of a merchant whose plan could not be made.
@@ -31,14 +43,25 @@ impl Report {
         report
     }
 
+    /// The report of a merchant about whose days nothing is done.
+    pub(super) fn refused(refused: &RefusedMerchant) -> Self {
+        let mut report = Self::new(refused.merchant_id.clone(), None, 0);
+        report.failures.push(refused.failure());
+        report
+    }
+
+    fn fail(&mut self, pay_date: Option<NaiveDate>, failure: &Failure, attempts: u32) {
+        let (merchant_id, message) = (self.merchant_id.clone(), failure.message());
+        self.failures.push(ReportedFailure { merchant_id, pay_date, kind: failure.kind, message, attempts });
+    }
+
     /// Adds a day. Each day is added once.
     pub(super) fn add(&mut self, outcome: DayOutcome) {
         match outcome {
             DayOutcome::Landed(landed) => self.landed(*landed),
             DayOutcome::Failed(DayFailed { pay_date, failure, attempts }) => {
                 self.tally.dates.failed += 1;
-                let (merchant_id, message) = (self.merchant_id.clone(), failure.message());
-                self.failures.push(FailedDay { merchant_id, pay_date, kind: failure.kind, message, attempts });
+                self.fail(Some(pay_date), &failure, attempts);
             }
             // counted with the days that were not even begun
             DayOutcome::NotAttempted(_) => {}
@@ -57,7 +80,14 @@ impl Report {
         self.tally.rows += landed.rows;
         self.tally.rejected_rows += landed.rejected_rows;
         self.tally.bytes_written += landed.bytes;
-        self.restated.extend(landed.restated);
+        match landed.change {
+            Some(ContentChange::Restated(restated)) => self.restated.push(restated),
+            Some(ContentChange::Updated(updated)) => {
+                dates.updated += 1;
+                self.updated.push(updated);
+            }
+            None => {}
+        }
         for (sum, day) in self.tally.totals.iter_mut().zip(landed.sums) {
             *sum += day;
         }

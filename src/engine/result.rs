@@ -1,13 +1,16 @@
 //! The result of a run: what schedulers read, and the exit code that summarizes it in a number.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use serde::Serialize;
 
 use crate::calendar::DateRange;
 use crate::command::Command;
+use crate::delta::update::DeltaChange;
 use crate::exit::ExitCode;
-use crate::lake::publish::Restated;
-use crate::settlement::totals::{Sums, sums_json};
+use crate::lake::publish::{Restated, Updated};
+use crate::settlement::sums::{Sums, sums_json};
 
 use super::failure::FailureKind;
 use super::shutdown::Signal;
@@ -39,19 +42,28 @@ impl Status {
     }
 }
 
-/// A day that failed.
+/// What failed of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FailedDay {
+pub struct ReportedFailure {
     /// The API id.
     pub merchant_id: String,
-    /// The pay date.
-    pub pay_date: NaiveDate,
+    /// The pay date; `None` if the failure does not belong to one day.
+    pub pay_date: Option<NaiveDate>,
     /// What failed.
     pub kind: FailureKind,
     /// What happened, the datum, and what to do.
     pub message: String,
     /// Attempts made.
     pub attempts: u32,
+}
+
+impl std::fmt::Display for ReportedFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(pay_date) = self.pay_date {
+            write!(f, "{pay_date} of ")?;
+        }
+        write!(f, "{}: {}", self.merchant_id, self.message)
+    }
 }
 
 /// What ended a run as a whole.
@@ -91,6 +103,8 @@ pub struct Dates {
     pub not_attempted: u64,
     /// Days without rows among published and unchanged.
     pub empty: u64,
+    /// Days among published whose stored version was open and had other content.
+    pub updated: u64,
 }
 
 /// The figures of a run, or of one merchant's part of it.
@@ -124,6 +138,7 @@ impl Tally {
             (&mut dates.failed, more.failed),
             (&mut dates.not_attempted, more.not_attempted),
             (&mut dates.empty, more.empty),
+            (&mut dates.updated, more.updated),
             (&mut self.rows, part.rows),
             (&mut self.rows_written, part.rows_written),
             (&mut self.rejected_rows, part.rejected_rows),
@@ -182,12 +197,16 @@ pub struct RunResult {
     /// The figures.
     #[serde(flatten)]
     pub tally: Tally,
-    /// Days whose stored content was replaced by a different one.
+    /// Days whose stored version was open and had other content.
+    pub updated: Vec<Updated>,
+    /// Days whose stored version was closed and had other content.
     pub restated: Vec<Restated>,
-    /// Days that failed.
-    pub failures: Vec<FailedDay>,
+    /// What failed.
+    pub failures: Vec<ReportedFailure>,
     /// Each merchant's part.
     pub merchants: Vec<MerchantTally>,
+    /// What changed in the Delta table; `None` if the run was not to write it, or could not.
+    pub delta: Option<DeltaChange>,
     /// Requests sent to the API.
     #[serde(flatten)]
     pub requests: Requests,
@@ -205,7 +224,7 @@ impl RunResult {
         let planned = range.map_or(0, DateRange::len);
         let dates = Dates { planned, not_attempted: planned, ..Dates::default() };
         let tally = Tally { dates, ..Tally::default() };
-        let (exit_code, status) = judge(None, Some(stop.reason), &tally, &[]);
+        let (exit_code, status) = judge(None, Some(stop.reason), &[], &[]);
         Self {
             command,
             run_id: uuid::Uuid::now_v7().to_string(),
@@ -215,9 +234,11 @@ impl RunResult {
             to: range.map(|range| range.to),
             dest: dest.unwrap_or_default().to_owned(),
             tally,
+            updated: Vec::new(),
             restated: Vec::new(),
             failures: Vec::new(),
             merchants: Vec::new(),
+            delta: None,
             requests: Requests::default(),
             duration_ms: 0,
             error: Some(stop.message),
@@ -226,7 +247,12 @@ impl RunResult {
 }
 
 /// The exit code and the status: the first line of the contract's table that applies.
-pub(super) fn judge(signal: Option<Signal>, stop: Option<StopReason>, tally: &Tally, failures: &[FailedDay]) -> (ExitCode, Status) {
+pub(super) fn judge(
+    signal: Option<Signal>,
+    stop: Option<StopReason>,
+    merchants: &[MerchantTally],
+    failures: &[ReportedFailure],
+) -> (ExitCode, Status) {
     match (signal, stop) {
         (Some(signal), _) => return (signal.exit_code(), Status::Interrupted),
         (None, Some(StopReason::Settings)) => return (ExitCode::Usage, Status::Failed),
@@ -234,24 +260,37 @@ pub(super) fn judge(signal: Option<Signal>, stop: Option<StopReason>, tally: &Ta
         (None, Some(StopReason::Lake)) => return (ExitCode::Lake, Status::Failed),
         (None, None) => {}
     }
-    for kind in [FailureKind::Internal, FailureKind::Auth] {
-        if failures.iter().any(|failure| failure.kind == kind) {
-            return (kind.exit_code(), Status::Failed);
-        }
+    if failures.iter().any(|failure| failure.kind == FailureKind::Internal) {
+        return (ExitCode::Internal, Status::Failed);
+    }
+    let landed = |dates: &Dates| dates.published + dates.unchanged > 0;
+    let refused: BTreeSet<&str> = of_kind(failures, FailureKind::Auth).collect();
+    let another_landed = merchants.iter().any(|part| landed(&part.tally.dates) && !refused.contains(part.merchant_id.as_str()));
+    if !refused.is_empty() && !another_landed {
+        return (ExitCode::Auth, Status::Failed);
+    }
+    let mut tally = Tally::default();
+    for part in merchants {
+        tally.add(&part.tally);
     }
     let dates = &tally.dates;
-    if dates.failed == 0 && dates.not_attempted == 0 {
-        // with --bad-rows reject a day is published without the rows that could not be read
-        return if tally.rejected_rows == 0 { (ExitCode::Success, Status::Success) } else { (ExitCode::Partial, Status::Partial) };
+    if failures.is_empty() && dates.not_attempted == 0 && tally.rejected_rows == 0 {
+        return (ExitCode::Success, Status::Success);
     }
-    if dates.published + dates.unchanged > 0 {
+    // with --bad-rows reject a day is published without the rows that could not be read
+    if landed(dates) || dates.skipped > 0 {
         return (ExitCode::Partial, Status::Partial);
     }
     (family(failures).unwrap_or(ExitCode::Partial), Status::Failed)
 }
 
+/// The merchants that failed in this way.
+fn of_kind(failures: &[ReportedFailure], kind: FailureKind) -> impl Iterator<Item = &str> {
+    failures.iter().filter(move |failure| failure.kind == kind).map(|failure| failure.merchant_id.as_str())
+}
+
 /// The exit code that all failures share, if they are of one family.
-fn family(failures: &[FailedDay]) -> Option<ExitCode> {
+fn family(failures: &[ReportedFailure]) -> Option<ExitCode> {
     let first = failures.first()?.kind.exit_code();
     failures.iter().all(|failure| failure.kind.exit_code() == first).then_some(first)
 }
@@ -260,10 +299,10 @@ fn family(failures: &[FailedDay]) -> Option<ExitCode> {
 mod tests {
     use super::*;
 
-    fn failures(kinds: &[FailureKind]) -> Vec<FailedDay> {
-        let failure = |kind: &FailureKind| FailedDay {
+    fn failures(kinds: &[FailureKind]) -> Vec<ReportedFailure> {
+        let failure = |kind: &FailureKind| ReportedFailure {
             merchant_id: "m".into(),
-            pay_date: NaiveDate::default(),
+            pay_date: None,
             kind: *kind,
             message: String::new(),
             attempts: 1,
@@ -278,11 +317,12 @@ mod tests {
         skipped: u64,
         not_attempted: u64,
         rejected_rows: u64,
+        another_landed: bool,
         kinds: &'a [FailureKind],
     }
 
     const NOTHING: Case<'static> =
-        Case { signal: None, stop: None, published: 0, skipped: 0, not_attempted: 0, rejected_rows: 0, kinds: &[] };
+        Case { signal: None, stop: None, published: 0, skipped: 0, not_attempted: 0, rejected_rows: 0, another_landed: false, kinds: &[] };
 
     #[test]
     fn every_line_of_the_exit_table() {
@@ -301,16 +341,23 @@ mod tests {
             (Case { skipped: 4, ..NOTHING }, 0),
             (Case { published: 3, rejected_rows: 2, ..NOTHING }, 3),
             (Case { published: 1, kinds: &[Upstream], ..NOTHING }, 3),
-            (Case { skipped: 1, kinds: &[Storage, Storage], ..NOTHING }, 7),
-            (Case { skipped: 1, kinds: &[Contract, Guard], ..NOTHING }, 5),
+            (Case { another_landed: true, kinds: &[Auth], ..NOTHING }, 3),
+            (Case { skipped: 4, kinds: &[Auth], ..NOTHING }, 4),
+            (Case { skipped: 1, kinds: &[Storage], ..NOTHING }, 3),
+            (Case { kinds: &[Storage, Storage], ..NOTHING }, 7),
+            (Case { kinds: &[Contract, Guard], ..NOTHING }, 5),
             (Case { not_attempted: 9, kinds: &[Upstream, RateLimit], ..NOTHING }, 6),
             (Case { kinds: &[Upstream, Contract], ..NOTHING }, 3),
         ];
         for (case, code) in cases {
-            let Case { signal, stop, published, skipped, not_attempted, rejected_rows, kinds } = case;
+            let Case { signal, stop, published, skipped, not_attempted, rejected_rows, another_landed, kinds } = case;
             let dates = Dates { published, skipped, failed: kinds.len() as u64, not_attempted, ..Dates::default() };
-            let tally = Tally { dates, rejected_rows, ..Tally::default() };
-            let found = judge(signal, stop, &tally, &failures(kinds));
+            let mut merchants = vec![MerchantTally { merchant_id: "m".into(), tally: Tally { dates, rejected_rows, ..Tally::default() } }];
+            if another_landed {
+                let dates = Dates { published: 1, ..Dates::default() };
+                merchants.push(MerchantTally { merchant_id: "n".into(), tally: Tally { dates, ..Tally::default() } });
+            }
+            let found = judge(signal, stop, &merchants, &failures(kinds));
             assert_eq!(found.0.number(), code, "{signal:?} {stop:?} {published} {kinds:?}");
         }
     }

@@ -1,8 +1,12 @@
 //! Walks one merchant's days: several in parallel, until all are done, a signal is received or going on is pointless.
 
-use chrono::NaiveDate;
-use futures::StreamExt as _;
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 
+use chrono::NaiveDate;
+use futures::{FutureExt as _, StreamExt as _};
+
+use crate::errors::panic_text;
 use crate::lake::publish::{Landed, PublishError, Publisher, StagedDay, Unproven};
 
 use super::breaker::{BREAKER_DAYS, Breaker};
@@ -117,7 +121,9 @@ impl Walk<'_> {
 
 /// Reads one day.
 async fn read(reader: &impl ReadDay, pay_date: NaiveDate, breaker: &Breaker, grace: &Grace) -> Result<Fetched, DayOutcome> {
-    match grace.bound(reader.read(pay_date)).await {
+    let read = AssertUnwindSafe(reader.read(pay_date)).catch_unwind();
+    let read = grace.bound(read).await.map(|read| read.unwrap_or_else(|panic| DayRead { attempts: 1, outcome: Err(panicked(&*panic)) }));
+    match read {
         Some(DayRead { attempts, outcome: Ok(day) }) => Ok(Fetched { day, attempts }),
         Some(DayRead { attempts, outcome: Err(failure) }) => {
             breaker.failed(failure.kind);
@@ -125,6 +131,11 @@ async fn read(reader: &impl ReadDay, pay_date: NaiveDate, breaker: &Breaker, gra
         }
         None => Err(DayOutcome::NotAttempted(pay_date)),
     }
+}
+
+/// A panic is a defect, and that of one day: the others are still to be done, and all of them to be reported.
+fn panicked(panic: &(dyn Any + Send)) -> Failure {
+    Failure::internal(format!("a defect: the work on this day panicked: {}", panic_text(panic)))
 }
 
 /// Publishes a day that was read.
@@ -137,13 +148,16 @@ async fn land(publisher: &Publisher<'_>, Fetched { day, attempts }: Fetched, bre
             Err(error) => Some(Err(error)),
         }
     };
-    match landed.await {
+    let landed = match AssertUnwindSafe(landed).catch_unwind().await {
+        Ok(landed) => landed.map(|landed| landed.map_err(Failure::from)),
+        Err(panic) => Some(Err(panicked(&*panic))),
+    };
+    match landed {
         Some(Ok((landed, unproven))) => {
             breaker.succeeded();
             Done { outcome: DayOutcome::Landed(Box::new(landed)), unproven }
         }
-        Some(Err(error)) => {
-            let failure = Failure::from(error);
+        Some(Err(failure)) => {
             breaker.failed(failure.kind);
             DayOutcome::Failed(DayFailed { pay_date, failure, attempts }).into()
         }
@@ -202,6 +216,7 @@ mod tests {
     use super::*;
     use crate::calendar::DateRange;
     use crate::lake::destination::Destination;
+    use crate::lake::ledger::MerchantLedger;
     use crate::lake::merchant::MerchantName;
     use crate::lake::publish::{BadRows, Origin, PublishPolicy};
     use crate::lake::store::Lake;
@@ -232,6 +247,15 @@ mod tests {
         }
     }
 
+    struct Panicking;
+
+    impl ReadDay for Panicking {
+        async fn read(&self, pay_date: NaiveDate) -> DayRead {
+            assert!(pay_date != NaiveDate::default() + Days::new(3), "as scripted");
+            DayRead { attempts: 1, outcome: Err(Failure::new(FailureKind::Contract, "refused")) }
+        }
+    }
+
     struct Unobserved;
 
     impl Observer for Unobserved {
@@ -240,13 +264,13 @@ mod tests {
     }
 
     /// Walks 31 days; a signal is received after so many seconds.
-    async fn walk(reader: &Failing, concurrency: usize, signal_after: Option<u64>) -> (Report, Option<Stop>) {
+    async fn walk(reader: &impl ReadDay, concurrency: usize, signal_after: Option<u64>) -> (Report, Option<Stop>) {
         let folder = tempfile::tempdir().expect("a folder");
         let dest = Destination::Local(folder.path().to_owned());
         let lake = Lake::open(&dest, false).await.expect("a lake").expect("a folder that was made");
-        let merchant = MerchantName::new("m1").expect("a name");
+        let ledger = MerchantLedger::empty(&MerchantName::new("m1").expect("a name"));
         let policy = PublishPolicy { origin: Origin::Api, bad_rows: BadRows::Fail, allow_empty_replacement: false };
-        let publisher = Publisher::new(&lake, merchant, "run".into(), policy, Arc::new(Utc::now), true);
+        let publisher = Publisher::new(&lake, &ledger, "run".into(), policy, Arc::new(Utc::now), true);
         let (send, signals) = watch::channel(None);
         let from = NaiveDate::default();
         let range = DateRange { from, to: from + Days::new(30) };
@@ -271,6 +295,14 @@ mod tests {
         assert_eq!(reader.most_in_parallel.load(Ordering::Relaxed), 8);
         assert_eq!(began.elapsed().as_secs(), 40);
         assert!(report.failures.iter().all(|failure| failure.attempts == 3 && failure.message == "as scripted"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_is_one_days_failure() {
+        let (report, _) = walk(&Panicking, 4, None).await;
+        let internal: Vec<_> = report.failures.iter().filter(|failure| failure.kind == FailureKind::Internal).collect();
+        assert_eq!((report.failures.len(), internal.len()), (31, 1));
+        assert!(internal[0].message.contains("panicked: as scripted"), "{}", internal[0].message);
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,9 +17,9 @@ use crate::lake::staged::{Staged, StagingWriter};
 use crate::lake::writer::DayWriter;
 use crate::settlement::batch::{BatchBuilder, DayContext};
 use crate::settlement::columns::{SCHEMA_VERSION, fingerprint};
-use crate::settlement::digest::Digest;
 use crate::settlement::source::Extra;
-use crate::settlement::totals::{ArrayTotals, Totals, sums_json};
+use crate::settlement::sums::sums_json;
+use crate::settlement::totals::{ArrayTotals, Totals};
 
 use super::Reading;
 use super::rejects::Rejects;
@@ -70,7 +70,7 @@ impl DayEncoder {
         let difference = |difference| Failure::internal(format!("control totals differ, and the day was not published: {difference}"));
         totals.reconcile(&arrays).map_err(difference)?;
         let unknown_members = response.unknown_members.iter().map(|member| self.redactor.text(member)).collect();
-        let record = self.record(&response, &totals, arrays.digest(), rejects.count(), evidence()?);
+        let record = self.record(&response, &totals, &arrays, rejects.count(), evidence()?);
         let (record, bytes) = writer.finish(record)?;
         Ok(EncodedDay { record, bytes, empty_by_code: response.empty_by_code, rejected: rejects.into_rows(), has_extra, unknown_members })
     }
@@ -93,7 +93,14 @@ impl DayEncoder {
         Ok(ReadRows { response, totals: builder.totals().clone(), arrays, writer, rejects, has_extra })
     }
 
-    fn record(&self, response: &ResponseEnd, totals: &Totals, digest: Digest, rejected_rows: u64, raw: Option<Evidence>) -> DayRecord {
+    fn record(
+        &self,
+        response: &ResponseEnd,
+        totals: &Totals,
+        arrays: &ArrayTotals,
+        rejected_rows: u64,
+        raw: Option<Evidence>,
+    ) -> DayRecord {
         let DayContext { merchant_id, pay_date, extracted_at, run_id } = self.context.clone();
         let closing = Closing { pay_date, extracted_at, pending_rows: totals.pending_rows, rejected_rows };
         let open_because = closing.open_because();
@@ -117,7 +124,8 @@ impl DayEncoder {
             sums: sums_json(&totals.sums),
             nulls: totals.nulls_json(),
             unbalanced_rows: totals.unbalanced_rows,
-            digest: digest.to_string(),
+            groups: arrays.groups(),
+            digest: arrays.digest().to_string(),
             raw,
             seal: String::new(),
         }

@@ -13,25 +13,29 @@ use crate::cookiepay::body::BodyReader;
 use crate::cookiepay::client::{ArrivedResponse, Client};
 use crate::cookiepay::decode::TextReader;
 use crate::cookiepay::error::ReadError;
+use crate::cookiepay::redact::Redactor;
 use crate::cookiepay::retry::Attempted;
 use crate::engine::failure::Failure;
-use crate::engine::job::{DayRead, Job, KnownRows, MerchantPlan, PlanError, ReadDay, Unplanned, Walked};
+use crate::engine::job::{DayRead, Job, MerchantPlan, NoFirstDay, PlanError, ReadDay, RefusedMerchant, Unplanned, Walked};
 use crate::engine::result::Requests;
+use crate::errors::chain;
 use crate::lake::error::LakeError;
 use crate::lake::file::DayFile;
+use crate::lake::holdings::NotHeld;
 use crate::lake::layout::DayKey;
-use crate::lake::merchant::MerchantName;
-use crate::lake::publish::{Origin, OtherSchema, PublishPolicy, shares_a_table};
+use crate::lake::ledger::MerchantLedger;
+use crate::lake::merchant::{AlikeIds, MerchantName};
+use crate::lake::publish::{Origin, OtherSchema, PublishPolicy};
 use crate::lake::record::Environment;
 use crate::lake::response::ResponseHeader;
 use crate::lake::staged::{Staged, StagingWriter};
-use crate::lake::store::{Lake, day_files};
+use crate::lake::store::{Lake, StoredDay};
 use crate::plan::{Mode, Plan, PlannedDay, Stored};
 use crate::settlement::batch::DayContext;
 
 use super::Reading;
 use super::encode::{DayEncoder, EncodedDay};
-use super::evidence::EvidenceWriter;
+use super::evidence::{Beginning, EvidenceWriter, encode_refused};
 
 /// A merchant whose days are fetched.
 pub struct MerchantClient {
@@ -39,13 +43,15 @@ pub struct MerchantClient {
     pub client: Client,
     /// Its id as files are named after it.
     pub merchant: MerchantName,
+    /// Its own first pay date for the daily job.
+    pub since: Option<NaiveDate>,
 }
 
 /// Fetches a range of pay dates.
 pub struct FetchJob {
-    /// Whose days.
+    /// Whose days; none if the shard has no merchant.
     pub merchants: Vec<MerchantClient>,
-    /// The first day; `None` for the lake's first day of the merchant.
+    /// The first day, unless a merchant has one of its own; `None` for the lake's first day of the merchant.
     pub from: Option<NaiveDate>,
     /// The last day.
     pub to: NaiveDate,
@@ -69,16 +75,11 @@ pub struct FetchJob {
 pub struct FetchPlan {
     /// Its position among the job's merchants.
     index: usize,
-    merchant: MerchantName,
     plan: Plan,
-    known_rows: KnownRows,
+    ledger: MerchantLedger,
 }
 
 impl MerchantPlan for FetchPlan {
-    fn merchant(&self) -> &MerchantName {
-        &self.merchant
-    }
-
     fn range(&self) -> Option<DateRange> {
         self.plan.range()
     }
@@ -87,8 +88,8 @@ impl MerchantPlan for FetchPlan {
         self.plan.days()
     }
 
-    fn known_rows(&self) -> &KnownRows {
-        &self.known_rows
+    fn ledger(&self) -> &MerchantLedger {
+        &self.ledger
     }
 }
 
@@ -101,16 +102,33 @@ impl Job for FetchJob {
     }
 
     /// Costs a listing, and the records of the days in question.
-    async fn plans(&self, lake: Option<&Lake>) -> Result<Vec<FetchPlan>, PlanError> {
+    async fn plans(&self, lake: Option<&Lake>) -> Result<Vec<Result<FetchPlan, RefusedMerchant>>, PlanError> {
         let days = match lake {
             Some(lake) => lake.days().await?,
             None => Vec::new(),
         };
-        let mut plans = Vec::new();
-        for (index, MerchantClient { merchant, .. }) in self.merchants.iter().enumerate() {
-            plans.push(self.plan(lake, &days, index, merchant).await?);
+        let names = || self.merchants.iter().map(|merchant| &merchant.merchant);
+        check_merchants(&days, names())?;
+        if let (true, Some(lake)) = (self.merchants.is_empty(), lake) {
+            // the other shards are refused for the same reason
+            self.check_lake(lake, &days).await?;
         }
-        Ok(plans)
+        let ledgers = match lake {
+            Some(lake) => MerchantLedger::load_all(lake, names(), &days).await,
+            None => names().map(MerchantLedger::empty).collect(),
+        };
+        let mut plans = Vec::new();
+        for (index, (merchant, ledger)) in self.merchants.iter().zip(ledgers).enumerate() {
+            plans.push(match self.range(merchant, &days) {
+                Ok(range) => Ok(self.plan(lake, &days, ledger, index, range).await?),
+                Err(reason) => Err(RefusedMerchant { merchant_id: merchant.client.api_id().to_owned(), reason }),
+            });
+        }
+        // with nothing at all to do, the settings are wrong
+        match plans.first() {
+            Some(Err(RefusedMerchant { reason, .. })) if plans.iter().all(Result::is_err) => Err(reason.clone().into()),
+            _ => Ok(plans),
+        }
     }
 
     fn policy(&self) -> PublishPolicy {
@@ -120,7 +138,7 @@ impl Job for FetchJob {
 
     fn reader<'r>(&'r self, lake: &'r Lake, plan: &'r FetchPlan, run_id: &'r str) -> impl ReadDay + 'r {
         let client = &self.merchants[plan.index].client;
-        ApiReader { job: self, client, merchant: &plan.merchant, lake, run_id, warned_of_unknowns: AtomicBool::new(false) }
+        ApiReader { job: self, client, merchant: plan.merchant(), lake, run_id, warned_of_unknowns: AtomicBool::new(false) }
     }
 
     fn review(&self, plan: &FetchPlan, walked: &Walked) {
@@ -128,7 +146,7 @@ impl Job for FetchJob {
         let telling = matches!(self.mode, Mode::Backfill(_)) || !walked.has_rows;
         if walked.found_no_row && telling {
             tracing::warn!(
-                merchant_id = plan.merchant.api_id(),
+                merchant_id = plan.merchant().api_id(),
                 "the API returned no row for any day of this merchant: check that the API id is the right one"
             );
         }
@@ -147,69 +165,90 @@ impl Job for FetchJob {
 }
 
 impl FetchJob {
-    /// Plans one merchant's days; `days` are all that the lake holds, in their order.
-    async fn plan(&self, lake: Option<&Lake>, days: &[DayKey], index: usize, merchant: &MerchantName) -> Result<FetchPlan, PlanError> {
-        let first = || days.iter().find(|key| key.merchant == *merchant).map(|key| key.pay_date);
-        let from = self.from.or_else(first).ok_or_else(|| PlanError::Since(merchant.api_id()))?;
-        let range = DateRange { from, to: self.to.max(from) };
-        let (mut wanted, mut unread, mut stored) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for key in days.iter().filter(|key| key.merchant == *merchant) {
-            if range.contains(key.pay_date) && self.mode.reads_records() {
-                wanted.push(key.clone());
-            } else {
-                if range.contains(key.pay_date) {
-                    stored.insert(key.pay_date, Stored::File);
-                }
-                unread.push(key.clone());
-            }
+    /// The days of a merchant that are in question; `days` are all that the lake holds, in their order.
+    fn range(&self, of: &MerchantClient, days: &[StoredDay]) -> Result<DateRange, NoFirstDay> {
+        let first = || days.iter().find(|day| day.key.merchant == of.merchant).map(|day| day.key.pay_date);
+        let from = of.since.or(self.from).or_else(first).ok_or_else(|| NoFirstDay(of.merchant.api_id()))?;
+        Ok(DateRange { from, to: self.to.max(from) })
+    }
+
+    /// Refuses a lake whose newest day belongs to another environment; `days` are all that it holds.
+    async fn check_lake(&self, lake: &Lake, days: &[StoredDay]) -> Result<(), PlanError> {
+        match newest_file(lake, days).await? {
+            Some((key, file)) => check_environment(&key, &file, self.environment),
+            None => Ok(()),
         }
-        let mut known = false;
+    }
+
+    /// Plans one merchant's days.
+    async fn plan(
+        &self,
+        lake: Option<&Lake>,
+        days: &[StoredDay],
+        ledger: MerchantLedger,
+        index: usize,
+        range: DateRange,
+    ) -> Result<FetchPlan, PlanError> {
+        let mut stored: BTreeMap<NaiveDate, Stored> =
+            ledger.days().filter(|day| range.contains(*day)).map(|day| (day, Stored::File)).collect();
         if let Some(lake) = lake {
+            let wanted: Vec<NaiveDate> = if self.mode.reads_records() { stored.keys().copied().collect() } else { Vec::new() };
             let mut witnessed = false;
-            let mut files = std::pin::pin!(day_files(lake, wanted));
-            while let Some((key, file)) = files.try_next().await? {
-                let found = match file {
-                    Ok(file) => {
-                        self.admit_planned(&key, &file)?;
-                        witnessed = true;
-                        known |= file.record.rows > 0;
-                        Stored::Record(file.record.into())
-                    }
-                    Err(reason) => Stored::Unreadable(reason),
-                };
-                stored.insert(key.pay_date, found);
+            {
+                let mut files = std::pin::pin!(ledger.files(lake, wanted));
+                while let Some((key, file)) = files.try_next().await? {
+                    let found = match file {
+                        Ok(file) => {
+                            check_environment(&key, &file, self.environment)?;
+                            if !file.fit.shares_a_table() {
+                                return Err(OtherSchema::new(&key, &file.record).into());
+                            }
+                            witnessed = true;
+                            Stored::Record(file.record.into())
+                        }
+                        Err(reason) => Stored::Unreadable(reason),
+                    };
+                    stored.insert(key.pay_date, found);
+                }
             }
             // if no planned day shows whose lake it is, any other day does
-            if !witnessed && let Some((key, file)) = newest_file(lake, days).await? {
-                self.check_environment(&key, &file)?;
+            let indexed = if witnessed { None } else { ledger.indexed() };
+            match indexed {
+                Some((key, file)) => check_environment(&key, &file, self.environment)?,
+                None if witnessed => {}
+                None => self.check_lake(lake, days).await?,
             }
         }
         let plan = Plan::new(range, stored, self.mode, (self.clock)());
-        Ok(FetchPlan { index, merchant: merchant.clone(), plan, known_rows: KnownRows { known, unread } })
-    }
-
-    /// Checks a file that the run may replace, or whose neighbours it writes.
-    fn admit_planned(&self, key: &DayKey, file: &DayFile) -> Result<(), PlanError> {
-        self.check_environment(key, file)?;
-        if shares_a_table(file.fit) { Ok(()) } else { Err(OtherSchema::new(key, &file.record).into()) }
-    }
-
-    /// A lake holds the days of one environment.
-    fn check_environment(&self, key: &DayKey, file: &DayFile) -> Result<(), PlanError> {
-        let (found, requested) = (file.record.environment, self.environment);
-        if found == requested {
-            return Ok(());
-        }
-        Err(PlanError::Environment { found, requested, object: key.settlement().to_string() })
+        Ok(FetchPlan { index, plan, ledger })
     }
 }
 
+/// Refuses merchants of which one is probably another one of the lake; `days` are all that it holds.
+///
+/// # Errors
+/// The first two.
+pub(crate) fn check_merchants<'m>(days: &'m [StoredDay], named: impl IntoIterator<Item = &'m MerchantName>) -> Result<(), PlanError> {
+    AlikeIds::check(days.iter().map(|day| &day.key.merchant).chain(named)).map_err(NotHeld::from)?;
+    Ok(())
+}
+
+/// Refuses a lake that holds the days of another environment.
+///
+/// # Errors
+/// A file that states it.
+pub(crate) fn check_environment(key: &DayKey, file: &DayFile, requested: Environment) -> Result<(), PlanError> {
+    let found = file.record.environment;
+    if found == requested { Ok(()) } else { Err(PlanError::Environment { found, requested, object: key.settlement().to_string() }) }
+}
+
 /// The newest of these days, in their order, whose file can be read.
-pub(super) async fn newest_file(lake: &Lake, days: &[DayKey]) -> Result<Option<(DayKey, DayFile)>, LakeError> {
-    for key in days.iter().rev() {
+pub(crate) async fn newest_file(lake: &Lake, days: &[StoredDay]) -> Result<Option<(DayKey, DayFile)>, LakeError> {
+    for StoredDay { key, .. } in days.iter().rev() {
         match lake.day(key).await {
             Ok(Some(file)) => return Ok(Some((key.clone(), file))),
-            Ok(None) | Err(LakeError::Record { .. }) => {}
+            Ok(None) => {}
+            Err(error) if error.of_one_object().is_some() => {}
             Err(error) => return Err(error),
         }
     }
@@ -229,14 +268,25 @@ struct ApiReader<'a> {
 impl ReadDay for ApiReader<'_> {
     async fn read(&self, pay_date: NaiveDate) -> DayRead {
         let key = DayKey { pay_date, merchant: self.merchant.clone() };
-        let read = self.client.settlement(pay_date, None, async |response| self.read_response(&key, response).await);
+        let mut refused = None;
+        let read = self.client.settlement(pay_date, None, async |response| self.read_response(&key, response, &mut refused).await);
         let Attempted { attempts, outcome } = read.await;
-        let outcome = outcome.map_err(Failure::from).map(|(encoded, staged)| {
-            self.warn_of_unknowns(&encoded);
-            encoded.staged(staged.file, staged.response)
-        });
+        let outcome = match outcome {
+            Ok((encoded, staged)) => {
+                self.warn_of_unknowns(&encoded);
+                Ok(encoded.staged(staged.file, staged.response))
+            }
+            Err(error) => Err(self.keep_refused(&key, error.into(), refused).await),
+        };
         DayRead { attempts, outcome }
     }
+}
+
+/// A response that was refused, with `--keep-raw`.
+struct RefusedResponse {
+    header: ResponseHeader,
+    beginning: Beginning,
+    redactor: Redactor,
 }
 
 /// What one response was stored as.
@@ -249,12 +299,21 @@ struct StagedFiles {
 impl ApiReader<'_> {
     /// Reads one response into a staged file and, if responses are kept, into another. The body is received, read, encoded
     /// and stored at the same time.
-    async fn read_response(&self, key: &DayKey, response: ArrivedResponse) -> Result<(EncodedDay, StagedFiles), ReadError<Failure>> {
+    async fn read_response(
+        &self,
+        key: &DayKey,
+        response: ArrivedResponse,
+        refused: &mut Option<RefusedResponse>,
+    ) -> Result<(EncodedDay, StagedFiles), ReadError<Failure>> {
+        *refused = None;
         // to the millisecond, as the file stores it, so that records and rows agree
         let extracted_at = response.arrived.trunc_subsecs(3);
         let merchant_id = self.client.api_id().to_owned();
+        let beginning = Beginning::default();
         let (kept, stored) = match self.job.keep_raw.then(|| self.raw_header(key, &response)) {
             Some(header) => {
+                *refused =
+                    Some(RefusedResponse { header: header.clone(), beginning: beginning.clone(), redactor: response.redactor.clone() });
                 let name = key.raw(extracted_at, self.run_id);
                 let (chunks, bytes) = mpsc::channel(2);
                 (Some((name.to_string(), header, StagingWriter::new(chunks))), Some(self.lake.stage(name, self.run_id, bytes)))
@@ -272,7 +331,7 @@ impl ApiReader<'_> {
         let (charset, limit) = (response.charset, response.limit);
         let encoded = self.lake.write_staged(key.settlement(), self.run_id, move |out| {
             let evidence = kept.map(|(name, header, out)| EvidenceWriter::new(name, &header, out)).transpose()?;
-            let body = BodyReader::new(events, evidence.as_ref().map(EvidenceWriter::tee));
+            let body = BodyReader::new(events, evidence.as_ref().map(|evidence| evidence.tee(beginning)));
             let text = TextReader::new(body, charset, limit)?;
             let Some(evidence) = evidence else { return day.encode(text, || Ok(None), out) };
             let (text, secret_seen) = text.watching(day.redactor.clone());
@@ -303,6 +362,21 @@ impl ApiReader<'_> {
             extracted_at: response.arrived.trunc_subsecs(3),
             content_type: response.content_type.clone(),
             content_encoding: response.content_encoding.clone(),
+            refused: None,
+        }
+    }
+
+    /// Keeps the last response of a day that failed, if it was received and refused; returns the failure with its place.
+    async fn keep_refused(&self, key: &DayKey, failure: Failure, refused: Option<RefusedResponse>) -> Failure {
+        let Some(RefusedResponse { header, beginning, redactor }) = refused else { return failure };
+        let Some(received) = beginning.without_secrets(&redactor) else { return failure };
+        let at = key.raw(header.extracted_at, self.run_id);
+        let header = ResponseHeader { refused: Some(failure.message()), ..header };
+        let encoded = tokio::task::spawn_blocking(move || encode_refused(&header, &received)).await;
+        let Ok(Ok(object)) = encoded else { return failure };
+        match self.lake.put(&at, object).await {
+            Ok(()) => failure.noting(&format!("what was received is kept as {at}")),
+            Err(error) => failure.noting(&format!("what was received could not be kept: {}", chain(&error))),
         }
     }
 

@@ -41,12 +41,29 @@ impl Lookup<'_> {
     /// # Errors
     /// The last attempt's failure; one row that cannot be read refuses them all.
     pub async fn run(self, client: &Client) -> Result<Vec<RecordBatch>, LookupFailed> {
-        let read = client.settlement(self.pay_date, self.transaction_id, async |response| self.read(client, response).await);
+        self.fold(client, Vec::push).await
+    }
+
+    /// Counts the rows, without holding them.
+    ///
+    /// # Errors
+    /// As for [`Lookup::run`].
+    pub async fn count(self, client: &Client) -> Result<u64, LookupFailed> {
+        self.fold(client, |rows: &mut u64, batch| *rows += batch.num_rows() as u64).await
+    }
+
+    async fn fold<T: Default + Send + 'static>(self, client: &Client, add: fn(&mut T, RecordBatch)) -> Result<T, LookupFailed> {
+        let read = client.settlement(self.pay_date, self.transaction_id, async |response| self.read(client, response, add).await);
         let Attempted { attempts, outcome } = read.await;
         outcome.map_err(|error| LookupFailed { failure: error.into(), attempts })
     }
 
-    async fn read(self, client: &Client, response: ArrivedResponse) -> Result<Vec<RecordBatch>, ReadError<Failure>> {
+    async fn read<T: Default + Send + 'static>(
+        self,
+        client: &Client,
+        response: ArrivedResponse,
+        add: fn(&mut T, RecordBatch),
+    ) -> Result<T, ReadError<Failure>> {
         let (body, events) = mpsc::channel(16);
         let context = DayContext {
             merchant_id: client.api_id().to_owned(),
@@ -57,34 +74,35 @@ impl Lookup<'_> {
         let (charset, limit, empty_codes, secrets) = (response.charset, response.limit, self.empty_codes.to_vec(), response.redactor);
         let reader = tokio::task::spawn_blocking(move || {
             let text = TextReader::new(BodyReader::new(events, None), charset, limit)?;
-            collect(text, context, &empty_codes, &secrets)
+            fold(text, context, &empty_codes, &secrets, add)
         });
         let ((), read) = tokio::join!(response.body.pump(body), reader);
         read.unwrap_or_else(|panic| Err(Failure::internal(panic).into()))
     }
 }
 
-fn collect(
+fn fold<T: Default>(
     text: TextReader,
     context: DayContext,
     empty_codes: &[String],
     secrets: &Redactor,
-) -> Result<Vec<RecordBatch>, ReadError<Failure>> {
+    add: fn(&mut T, RecordBatch),
+) -> Result<T, ReadError<Failure>> {
     let mut builder = BatchBuilder::new(context);
-    let mut batches = Vec::new();
+    let mut folded = T::default();
     let mut bad = None;
     envelope::read(text, empty_codes, |position, row| {
         if let Err(error) = builder.push(position, &row.source) {
             bad.get_or_insert_with(|| error.shown(|text| secrets.whole(text)));
         }
         if builder.is_full() {
-            batches.push(builder.take().map_err(Failure::internal)?);
+            add(&mut folded, builder.take().map_err(Failure::internal)?);
         }
         Ok(())
     })?;
     if let Some(error) = bad {
         return Err(Failure::new(FailureKind::Contract, error).into());
     }
-    batches.push(builder.take().map_err(Failure::internal)?);
-    Ok(batches)
+    add(&mut folded, builder.take().map_err(Failure::internal)?);
+    Ok(folded)
 }

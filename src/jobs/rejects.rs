@@ -7,6 +7,7 @@ use crate::cookiepay::json;
 use crate::cookiepay::redact::Redactor;
 use crate::lake::publish::RejectedRows;
 use crate::settlement::batch::RowError;
+use crate::settlement::source::UNDECODABLE;
 
 /// A line of `rejects/`. The row is the response's text, with numbers and repeated keys as received.
 #[derive(Serialize)]
@@ -41,7 +42,7 @@ impl Rejects {
         self.count += 1;
         let error = error.shown(|text| secrets.whole(text));
         if self.count <= Self::KEPT {
-            let row = json::compact(raw);
+            let row = json::compact(raw).replace(UNDECODABLE, "\u{FFFD}");
             // like a response that repeats the key or a token, such a row is not kept
             let kept = self.lines.len() + row.len() <= Self::KEPT_BYTES && !secrets.finds(&row);
             let reason = match &error.value {

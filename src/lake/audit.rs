@@ -6,16 +6,18 @@ use object_store::path::Path;
 use parquet::errors::ParquetError;
 
 use crate::settlement::columns::SchemaFit;
-use crate::settlement::totals::ArrayTotals;
+use crate::settlement::totals::{ArrayTotals, StatedTotals};
 
 use super::backend::{Fetched, blocking, disk_error};
 use super::error::LakeError;
 use super::file::{read_end_bytes, read_footer, read_rows};
-use super::layout::DayKey;
-use super::merchant::MerchantName;
+use super::layout::{DayKey, Misplaced};
 use super::record::{DayRecord, Evidence};
 use super::seal;
 use super::store::Lake;
+
+/// Its bytes changed after the run that wrote it, on disk, in transit or by another program.
+const NOT_AS_WRITTEN: &str = "its seal differs: it is not as it was written; rewrite it with rebuild if its response was kept, else fetch the day with backfill --refetch all";
 
 /// What an audit found.
 pub(crate) struct Audit {
@@ -37,17 +39,23 @@ impl Lake {
     /// # Errors
     /// The file cannot be fetched.
     pub(crate) async fn audit(&self, key: &DayKey, location: &Path) -> Result<Audit, LakeError> {
-        let Some(Fetched { file, .. }) = self.fetch(location).await? else { return Ok(Audit::unusable("it is missing".into())) };
+        let file = match self.fetch(location).await {
+            Ok(Some(Fetched { file, .. })) => file,
+            Ok(None) => return Ok(Audit::unusable("it is missing".into())),
+            Err(error) => return error.of_one_object().map(|reason| Audit::unusable(format!("it cannot be read: {reason}"))).ok_or(error),
+        };
         let (of, at) = (key.clone(), location.clone());
         let audited = tokio::task::spawn_blocking(move || audit(&of, &at, file)).await;
         // a decoder that panics on one file does not keep the others from being checked
         let mut audit = audited.unwrap_or_else(|panic| Audit::unusable(format!("it cannot be read: {panic}")));
         if let Some(Evidence { name, sha256 }) = audit.record.as_ref().and_then(|record| record.raw.as_ref()) {
-            match self.sha256(&Path::parse(name).unwrap_or_default()).await? {
-                Some(hash) if hash == *sha256 => {}
-                Some(_) => audit.found.push(format!("the saved response from which it was built, {name}, has changed")),
-                None => audit.found.push(format!("the saved response from which it was built, {name}, is missing")),
-            }
+            let what = match self.sha256(&Path::parse(name).unwrap_or_default()).await {
+                Ok(Some(hash)) if hash == *sha256 => None,
+                Ok(Some(_)) => Some("has changed".to_owned()),
+                Ok(None) => Some("is missing".to_owned()),
+                Err(error) => Some(format!("cannot be read: {}", error.of_one_object().ok_or(error)?)),
+            };
+            audit.found.extend(what.map(|what| format!("the saved response from which it was built, {name}, {what}")));
         }
         Ok(audit)
     }
@@ -68,26 +76,25 @@ fn audit(key: &DayKey, at: &Path, mut file: File) -> Audit {
         Err(reason) => return Audit::unusable(format!("it has no readable day record: {reason}")),
     };
     if !seal_holds {
-        return Audit::unusable("it is not as it was written: its seal differs".into());
+        return Audit::unusable(NOT_AS_WRITTEN.into());
     }
     let mut found = Vec::new();
-    if record.pay_date != key.pay_date {
-        found.push(format!("it is the file of {}", record.pay_date));
-    }
-    if MerchantName::new(&record.merchant_id).as_ref() != Ok(&key.merchant) {
-        found.push(format!("it is the file of merchant {}", record.merchant_id));
+    match key.misplaced(&record) {
+        None => {}
+        Some(Misplaced::Merchant(merchant)) => found.push(format!("it is the file of merchant {merchant}")),
+        Some(Misplaced::PayDate(pay_date)) => found.push(format!("it is the file of {pay_date}")),
     }
     let in_table = *at == key.settlement();
     if !in_table && *at != key.history(record.extracted_at, &record.run_id) {
         found.push(format!("it is the version of {} by run {}", record.extracted_at, record.run_id));
     }
-    if fit == SchemaFit::Same {
-        if let Err(error) = contents(file, &record, &mut found) {
+    if fit.shares_a_table() {
+        if let Err(error) = contents(file, &record, fit, &mut found) {
             found.push(format!("its rows cannot be read: {error}"));
         }
     } else if in_table {
         // an earlier version may well have an earlier schema
-        found.push("its columns are not the ones of this version's schema: see the command rebuild".into());
+        found.push("its columns are not the ones of this version's schema: rewrite it with rebuild".into());
     }
     Audit { found, record: Some(record) }
 }
@@ -114,16 +121,22 @@ fn footer(file: &mut File) -> Result<Footer, String> {
 /// Why the file cannot be trusted.
 pub(crate) fn sealed(file: &mut File) -> Result<DayRecord, String> {
     let Footer { record, seal_holds, .. } = footer(file)?;
-    if seal_holds { Ok(record) } else { Err("it is not as it was written: its seal differs".into()) }
+    if seal_holds { Ok(record) } else { Err(NOT_AS_WRITTEN.into()) }
 }
 
 /// Computes the figures of a file again and compares them with its record's.
-fn contents(file: File, record: &DayRecord, found: &mut Vec<String>) -> Result<(), ParquetError> {
+fn contents(file: File, record: &DayRecord, fit: SchemaFit, found: &mut Vec<String>) -> Result<(), ParquetError> {
     let mut totals = ArrayTotals::default();
     read_rows(file, |batch| {
         totals.add(batch);
         Ok(())
     })?;
-    found.extend(totals.differences(&record.stated_totals()));
+    let mut stated = record.stated_totals();
+    // a record knows nothing of columns that a later version appended
+    let (digest, nulls) = (totals.digest().to_string(), totals.nulls_over(&record.nulls));
+    if fit == SchemaFit::Appended {
+        stated = StatedTotals { digest: &digest, nulls: &nulls, ..stated };
+    }
+    found.extend(totals.differences(&stated));
     Ok(())
 }

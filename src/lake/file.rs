@@ -15,7 +15,7 @@ use parquet::schema::types::SchemaDescriptor;
 use crate::settlement::columns::{COLUMNS, SCHEMA_VERSION, SchemaFit, fingerprint, schema, type_name};
 
 use super::record::{DayRecord, RECORD_KEY};
-use super::version::Version;
+use super::version::{StoredObject, Version};
 
 /// What a day's file states about itself.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct DayFile {
     pub fit: SchemaFit,
     /// The version of the object that was read.
     pub(crate) version: Version,
+    /// The object that was read.
+    pub(crate) object: StoredObject,
 }
 
 /// Bytes of a file's end that are read first: nearly every footer is smaller.

@@ -1,4 +1,7 @@
 //! Keeps versions that are about to be replaced, under `history/`.
+//!
+//! A version is copied from what was read, after its seal was checked, under the time and run that it states itself. A damaged file is kept
+//! under the run `00000000`.
 
 use std::fs::File;
 use std::io::{self, Seek as _};
@@ -10,9 +13,11 @@ use super::audit::sealed;
 use super::backend::Fetched;
 use super::error::LakeError;
 use super::file::{DayFile, read_end};
-use super::layout::{DayKey, UNKNOWN_RUN};
+use super::layout::{DayKey, Misplaced, UNKNOWN_RUN};
 use super::record::DayRecord;
+use super::staged::Published;
 use super::store::Lake;
+use super::version::StoredObject;
 use super::version::{Over, Version};
 
 /// What became of a version that was to be kept.
@@ -33,6 +38,8 @@ pub(crate) struct KeptVersion {
     pub(crate) version: Version,
     /// What is wrong with the file, if it is damaged.
     pub(crate) damage: Option<String>,
+    /// The object in `history/`.
+    pub(crate) object: StoredObject,
 }
 
 /// A file of the table that was read to its end.
@@ -56,7 +63,12 @@ impl Lake {
     pub(crate) async fn keep_version(&self, key: &DayKey, stored: Option<&DayFile>, run_id: &str) -> Result<Kept, LakeError> {
         let location = key.settlement();
         let Some(Fetched { file, modified, version }) = self.fetch(&location).await? else { return Ok(Kept::Changed) };
-        let (mut file, inspected) = inspect(&location, file).await?;
+        let (mut file, mut inspected) = inspect(&location, file).await?;
+        if let Inspected::Whole(record) = &inspected
+            && let Some(Misplaced::PayDate(pay_date)) = key.misplaced(record)
+        {
+            inspected = Inspected::Damaged { seal: Some(record.seal.clone()), reason: format!("it is the file of {pay_date}") };
+        }
         let at = match (&inspected, stored) {
             (Inspected::Whole(record), Some(stored)) if record.seal == stored.record.seal => {
                 key.history(record.extracted_at, &record.run_id)
@@ -65,7 +77,8 @@ impl Lake {
             (Inspected::Whole(_), _) => return Ok(Kept::Changed),
             (Inspected::Damaged { .. }, _) => key.history(modified, UNKNOWN_RUN),
         };
-        if !self.exists(&at).await? {
+        let mut object = StoredObject::new(None, file.metadata().map(|metadata| metadata.len()).unwrap_or_default());
+        if self.etag(&at).await?.is_none() {
             let source = location.clone();
             let copied = self.write_staged(at.clone(), run_id, move |mut out| {
                 let copied = file.rewind().and_then(|()| io::copy(&mut file, &mut out)).and_then(|_| io::Write::flush(&mut out));
@@ -74,20 +87,23 @@ impl Lake {
             });
             let (mut staged, copied) = copied.await?;
             // if another run has kept it meanwhile, it is kept
-            staged.publish(&Over::Nothing).await?;
+            if let Published::Done(stored) = staged.publish(&Over::Nothing).await? {
+                object = stored;
+            }
             file = copied;
         }
         let damage = match inspected {
             Inspected::Whole(_) => None,
             Inspected::Damaged { reason, .. } => Some(reason),
         };
-        Ok(Kept::At(KeptVersion { at, file, version, damage }))
+        Ok(Kept::At(KeptVersion { at, file, version, damage, object }))
     }
 
-    async fn exists(&self, location: &Path) -> Result<bool, LakeError> {
+    /// The ETag of an object, which is empty if the store has none; `None` if there is no such object.
+    pub(crate) async fn etag(&self, location: &Path) -> Result<Option<String>, LakeError> {
         match self.backend.store().head(location).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(meta) => Ok(Some(StoredObject::new(meta.e_tag, meta.size).etag.unwrap_or_default())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(LakeError::object("read", location)(error)),
         }
     }

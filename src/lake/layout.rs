@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use object_store::path::Path;
 
 use super::merchant::MerchantName;
+use super::record::DayRecord;
 
 /// The table; nothing else is ever under it.
 pub const SETTLEMENTS: &str = "settlements";
@@ -11,6 +12,14 @@ pub const SETTLEMENTS: &str = "settlements";
 pub const HISTORY: &str = "history";
 /// Responses as received.
 pub const RAW: &str = "raw";
+/// Rows that could not be read.
+const REJECTS: &str = "rejects";
+/// Indexes of the day records.
+pub const LEDGER: &str = "ledger";
+/// The Delta table.
+pub const DELTA: &str = "delta";
+/// The folders into which a run moves files.
+pub(super) const FOLDERS: [&str; 6] = [SETTLEMENTS, HISTORY, RAW, REJECTS, LEDGER, DELTA];
 /// On local disk: files that are being written.
 pub const STAGING: &str = ".staging";
 
@@ -19,6 +28,15 @@ pub(crate) const UNKNOWN_RUN: &str = "00000000";
 
 /// `-YYYYMMDDTHHMMSSmmmZ-` and eight digits of a run, as they follow the id in some names.
 const TIME_AND_RUN: usize = 1 + 19 + 1 + 8;
+
+/// Another day whose file lies in a day's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Misplaced {
+    /// That of another merchant.
+    Merchant(String),
+    /// That of another pay date.
+    PayDate(NaiveDate),
+}
 
 /// One day of one merchant, after which all its objects are named.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,7 +63,7 @@ impl DayKey {
     /// Where rows that a run could not read are kept.
     #[must_use]
     pub fn rejects(&self, run_id: &str) -> Path {
-        self.path("rejects", &format!("-{run_id}.jsonl"))
+        self.path(REJECTS, &format!("-{run_id}.jsonl"))
     }
 
     /// Where a response is kept as it was received.
@@ -72,14 +90,27 @@ impl DayKey {
         Self::read(location, RAW, ".json.zst", TIME_AND_RUN)
     }
 
+    /// Whether a day's record says that its file is another day's.
+    #[must_use]
+    pub(crate) fn misplaced(&self, record: &DayRecord) -> Option<Misplaced> {
+        if MerchantName::new(&record.merchant_id).as_ref() != Ok(&self.merchant) {
+            return Some(Misplaced::Merchant(record.merchant_id.clone()));
+        }
+        (record.pay_date != self.pay_date).then_some(Misplaced::PayDate(record.pay_date))
+    }
+
     /// Reads `{folder}/pay_date={date}/{merchant}{so many bytes}{suffix}`.
     fn read(location: &Path, folder: &str, suffix: &str, bytes: usize) -> Option<Self> {
         let mut parts = location.as_ref().strip_prefix(folder)?.strip_prefix('/')?.split('/');
         let pay_date = parts.next()?.strip_prefix("pay_date=")?;
         let name = parts.next()?.strip_suffix(suffix)?;
-        let merchant = name.get(..name.len().checked_sub(bytes)?)?;
+        let (merchant, time_and_run) = name.split_at_checked(name.len().checked_sub(bytes)?)?;
+        if bytes > 0 && name_time(time_and_run).is_none() {
+            return None;
+        }
         let pay_date = NaiveDate::parse_from_str(pay_date, "%Y-%m-%d").ok()?;
-        parts.next().is_none().then(|| Self { pay_date, merchant: MerchantName::of_path(merchant) })
+        let merchant = MerchantName::of_path(merchant)?;
+        parts.next().is_none().then_some(Self { pay_date, merchant })
     }
 
     fn path(&self, folder: &str, suffix: &str) -> Path {
@@ -87,9 +118,19 @@ impl DayKey {
     }
 }
 
+/// The index of a merchant's day records.
+pub(crate) fn ledger_path(merchant: &MerchantName) -> Path {
+    path(&format!("{LEDGER}/{merchant}.parquet"))
+}
+
 /// Where an object is staged on local disk: under a name that differs from the others of its run.
 pub(super) fn staging_path(target: &Path, run_id: &str) -> Path {
     path(&format!("{STAGING}/{run_id}/{}", target.as_ref().replace('/', "+")))
+}
+
+/// An object of the Delta table, by its path below the table's root.
+pub(crate) fn delta_path(below: &str) -> Path {
+    path(&format!("{DELTA}/{below}"))
 }
 
 /// Parses instead of escaping: ids are escaped already, and `Path::from` would escape them twice.
@@ -107,7 +148,12 @@ pub fn file_time(time: DateTime<Utc>) -> String {
 #[must_use]
 pub fn time_of(kept: &Path) -> Option<DateTime<Utc>> {
     let name = kept.filename()?.trim_end_matches(".parquet").trim_end_matches(".json.zst");
-    let time = name.get(name.len().checked_sub(TIME_AND_RUN)? + 1..)?.get(..19)?;
+    name_time(name.get(name.len().checked_sub(TIME_AND_RUN)?..)?)
+}
+
+/// The time in `-YYYYMMDDTHHMMSSmmmZ-` and a run.
+fn name_time(time_and_run: &str) -> Option<DateTime<Utc>> {
+    let time = time_and_run.strip_prefix('-')?.get(..19)?;
     let time = chrono::NaiveDateTime::parse_from_str(time, "%Y%m%dT%H%M%S%3fZ").ok()?;
     Some(time.and_utc())
 }

@@ -1,5 +1,7 @@
 //! A merchant's id in the names of objects.
 
+use std::collections::BTreeMap;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// The longest id in names, in bytes.
@@ -42,9 +44,10 @@ impl MerchantName {
         }
     }
 
-    /// The merchant of a name that was read from a path.
-    pub(super) fn of_path(name: &str) -> Self {
-        Self(name.to_owned())
+    /// The merchant of a name that was read from a path; `None` if no merchant has that name.
+    pub(crate) fn of_path(name: &str) -> Option<Self> {
+        let id = percent_decode_str(name).decode_utf8().ok()?;
+        Self::new(&id).ok().filter(|merchant| merchant.0 == name)
     }
 
     /// The API id.
@@ -57,6 +60,33 @@ impl MerchantName {
 impl std::fmt::Display for MerchantName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Two merchants that are probably one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the API ids {0:?} and {1:?} differ only in letter case or surrounding white space: one of them is a mistake; correct it in the settings, or remove its objects from the lake"
+)]
+pub struct AlikeIds(String, String);
+
+impl AlikeIds {
+    /// Refuses merchants two of which differ only in letter case or surrounding white space: on some disks they share a file,
+    /// and in most lakes one of them is a slip that pays everything twice.
+    ///
+    /// # Errors
+    /// The first two.
+    pub fn check<'m>(merchants: impl IntoIterator<Item = &'m MerchantName>) -> Result<(), Self> {
+        let mut seen: BTreeMap<String, &MerchantName> = BTreeMap::new();
+        for merchant in merchants {
+            // by way of capitals, because two small letters may share one: ß and ss, ſ and s
+            let folded = merchant.api_id().trim().to_uppercase().to_lowercase();
+            let first = *seen.entry(folded).or_insert(merchant);
+            if first != merchant {
+                return Err(Self(first.api_id(), merchant.api_id()));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -95,6 +125,15 @@ mod tests {
         assert_eq!(MerchantName::new(""), Err(NameError::Empty));
         assert_eq!(MerchantName::new(&"가".repeat(14)), Err(NameError::TooLong(126)));
         assert!(MerchantName::new(&"a".repeat(120)).is_ok());
+    }
+
+    #[test]
+    fn ids_that_look_alike_are_refused() {
+        let names = |ids: &[&str]| ids.iter().map(|id| MerchantName::new(id).unwrap()).collect::<Vec<_>>();
+        for alike in [["shop1", "SHOP1"], ["shop1", "shop1 "], ["shop1\r", "shop1"], ["가맹점 ", "가맹점"], ["straße", "STRASSE"]] {
+            assert!(AlikeIds::check(&names(&alike)).is_err(), "{alike:?}");
+        }
+        assert_eq!(AlikeIds::check(&names(&["shop1", "shop2", "shop1"])), Ok(()));
     }
 
     proptest! {

@@ -6,8 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::calendar::seoul_date;
-use crate::settlement::columns::{SCHEMA_VERSION, fingerprint};
-use crate::settlement::totals::{StatedTotals, parse_sum};
+use crate::settlement::columns::{SCHEMA_VERSION, amounts, fingerprint};
+use crate::settlement::groups::Group;
+use crate::settlement::sums::{Sums, parse_sum};
+use crate::settlement::totals::StatedTotals;
 
 /// The key of the record in the Parquet file's metadata.
 pub const RECORD_KEY: &str = "cookiepay_etl.day";
@@ -52,6 +54,15 @@ impl State {
     #[must_use]
     pub fn of(open_because: &[OpenReason]) -> Self {
         if open_because.is_empty() { Self::Closed } else { Self::Open }
+    }
+
+    /// The state as records have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+        }
     }
 }
 
@@ -98,6 +109,10 @@ pub struct DayRecord {
     pub nulls: Json,
     /// Rows for which `auth_amount - fee - vat = payment_amount` does not hold.
     pub unbalanced_rows: u64,
+    /// Rows and sums by code: all that a report needs of the day. Records of earlier versions have none, and a day with
+    /// more combinations than a report could show has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<Group>>,
     /// Changes if the day's content changes.
     pub digest: String,
     /// The response as received, if it was kept.
@@ -128,6 +143,19 @@ pub enum OpenReason {
     RejectedRows,
     /// Empty by its code, and no day of the merchant is known to have rows: the account may be wrong.
     EmptyUnproven,
+}
+
+impl OpenReason {
+    /// The reason as records have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PayDateNotPassed => "pay_date_not_passed",
+            Self::PendingRows => "pending_rows",
+            Self::RejectedRows => "rejected_rows",
+            Self::EmptyUnproven => "empty_unproven",
+        }
+    }
 }
 
 impl std::fmt::Display for OpenReason {
@@ -199,8 +227,17 @@ fn null_counts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Er
 impl DayRecord {
     /// The totals that the record states.
     pub(crate) fn stated_totals(&self) -> StatedTotals<'_> {
-        let Self { rows, pending_rows, sums, nulls, digest, .. } = self;
-        StatedTotals { rows: *rows, pending_rows: *pending_rows, sums, nulls, digest }
+        let Self { rows, pending_rows, sums, nulls, digest, groups, .. } = self;
+        StatedTotals { rows: *rows, pending_rows: *pending_rows, sums, nulls, digest, groups: groups.as_deref() }
+    }
+
+    /// The sums as numbers.
+    pub(crate) fn exact_sums(&self) -> Sums {
+        let mut sums = Sums::default();
+        for (sum, (_, column)) in sums.iter_mut().zip(amounts()) {
+            *sum = self.sums.get(column.name).and_then(|text| parse_sum(text.as_str()?)).unwrap_or_default();
+        }
+        sums
     }
 
     /// The record of the same day in a file that this version of the tool writes, in a run.
@@ -248,6 +285,7 @@ impl DayRecord {
             sums: Map::new(),
             nulls: Map::new().into(),
             unbalanced_rows: 0,
+            groups: None,
             digest: String::new(),
             raw: None,
             seal: String::new(),

@@ -32,6 +32,9 @@ pub struct ResponseHeader {
     pub content_type: Option<String>,
     /// Its `Content-Encoding`; the bytes are as received.
     pub content_encoding: Option<String>,
+    /// Why it was refused when it arrived, if it was. Only its beginning may have been kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// The longest header that is read.

@@ -1,5 +1,7 @@
 //! The seal: SHA-256 of a file's bytes with the seal's own digits as zeros. It shows whether the file is as it was written; engines
 //! disagree on what a flipped bit means.
+//!
+//! The writer holds the footer back until everything before it is hashed, then inserts the digits: the file is written in one pass.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};

@@ -8,14 +8,15 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, WriteMultipart};
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, PutResult, WriteMultipart};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::error::LakeError;
-use super::version::Over;
+use super::store_error::Request;
+use super::version::{Over, StoredObject};
 
 /// Bytes up to which an object is one PUT; larger ones are uploaded in parts of this size while they are written.
 const PART: usize = 8 << 20;
@@ -33,6 +34,8 @@ pub(crate) struct Staged {
     target: Path,
     held: Vec<Bytes>,
     held_bytes: usize,
+    /// All bytes so far.
+    bytes: u64,
     upload: Option<WriteMultipart>,
     abandoned: Abandoned,
 }
@@ -73,12 +76,13 @@ async fn abort(path: Path, upload: WriteMultipart) {
 impl Staged {
     /// An object without bytes, to be stored at `path` and published at `target`.
     pub(super) fn new(store: Arc<dyn ObjectStore>, path: Path, target: Path, abandoned: Abandoned) -> Self {
-        Self { store, path, target, held: Vec::new(), held_bytes: 0, upload: None, abandoned }
+        Self { store, path, target, held: Vec::new(), held_bytes: 0, bytes: 0, upload: None, abandoned }
     }
 
     /// Adds bytes.
     pub(super) async fn push(&mut self, chunk: Bytes) -> Result<(), LakeError> {
         self.held_bytes += chunk.len();
+        self.bytes += chunk.len() as u64;
         self.held.push(chunk);
         if self.held_bytes < PART {
             return Ok(());
@@ -104,32 +108,95 @@ impl Staged {
     /// # Errors
     /// It cannot be stored; the target is then as it was.
     pub(crate) async fn publish(&mut self, over: &Over) -> Result<Published, LakeError> {
+        let mut request = Request::Plain;
         let stored = if let Some(mut upload) = self.upload.take() {
             for chunk in self.held.drain(..) {
                 upload.put(chunk);
             }
-            upload.finish().await.map(drop)
+            upload.finish().await
         } else {
             let mode = if self.path == self.target { over.mode() } else { PutMode::Overwrite };
+            if !matches!(mode, PutMode::Overwrite) {
+                request = Request::Conditional;
+            }
             let payload: PutPayload = self.held.iter().cloned().collect();
             match self.put(payload.clone(), mode).await {
                 Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => return Ok(Published::Changed),
                 // AWS_CONDITIONAL_PUT=disabled, for servers that do not support conditions
-                Err(Error::NotImplemented { .. }) => self.store.put(&self.path, payload).await.map(drop),
-                stored => stored.map(drop),
+                Err(Error::NotImplemented { .. }) => self.store.put(&self.path, payload).await,
+                stored => stored,
             }
         };
-        stored.map_err(LakeError::object("write", &self.target))?;
+        let stored = stored.map_err(LakeError::store("write", &self.target, request))?;
         if self.path != self.target {
             self.store.rename(&self.path, &self.target).await.map_err(LakeError::object("write", &self.target))?;
         }
-        Ok(Published::Done)
+        // on disk, a rename changes neither inode nor time
+        Ok(Published::Done(StoredObject::new(stored.e_tag, self.bytes)))
+    }
+
+    /// Makes the object visible, in one step, only if there is none of that name. Sent as a single PUT, whatever its size: a
+    /// completed multipart upload would replace what is there.
+    ///
+    /// # Errors
+    /// It cannot be stored; the target is then as it was.
+    pub(super) async fn create(self, bytes: Bytes) -> Result<Created, LakeError> {
+        let fail = |request| LakeError::store("write", &self.target, request);
+        if self.path == self.target {
+            return match self.put(bytes.into(), PutMode::Create).await {
+                Ok(_) => Ok(Created::Done),
+                Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Created::Exists),
+                Err(error) => Err(fail(Request::Conditional)(error)),
+            };
+        }
+        self.store.put(&self.path, bytes.into()).await.map_err(fail(Request::Plain))?;
+        self.link().await
+    }
+
+    /// Makes the object visible under a name that follows from its content. An object of that name has the same content: on disk
+    /// it stays, on S3 it is replaced by its like.
+    ///
+    /// # Errors
+    /// It cannot be stored; the target is then as it was.
+    pub(super) async fn publish_by_name(mut self) -> Result<Created, LakeError> {
+        if self.path == self.target {
+            return self.publish(&Over::Anything).await.map(|_| Created::Done);
+        }
+        let stored = match self.upload.take() {
+            Some(mut upload) => {
+                for chunk in self.held.drain(..) {
+                    upload.put(chunk);
+                }
+                upload.finish().await
+            }
+            None => self.store.put(&self.path, self.held.drain(..).collect()).await,
+        };
+        stored.map_err(LakeError::object("write", &self.target))?;
+        self.link().await
+    }
+
+    /// Links a file that is staged on disk into its place, never over another.
+    async fn link(&self) -> Result<Created, LakeError> {
+        match self.store.rename_if_not_exists(&self.path, &self.target).await {
+            Ok(()) => Ok(Created::Done),
+            Err(Error::AlreadyExists { .. }) => {
+                // swept with the run's folder otherwise
+                let _ = self.store.delete(&self.path).await;
+                Ok(Created::Exists)
+            }
+            Err(error) => Err(LakeError::object("write", &self.target)(error)),
+        }
+    }
+
+    /// Bytes so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// One PUT, and another if the connection broke before the response. `object_store` does not repeat a conditional PUT, because the
     /// first may have succeeded. Here that does no harm: the condition refuses the second, and the caller finds its own version
     /// stored.
-    async fn put(&self, payload: PutPayload, mode: PutMode) -> object_store::Result<()> {
+    async fn put(&self, payload: PutPayload, mode: PutMode) -> object_store::Result<PutResult> {
         const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
         const PATIENCE: Duration = Duration::from_mins(1);
         let began = Instant::now();
@@ -139,10 +206,10 @@ impl Staged {
                     tracing::warn!(object = %self.target, %error, "the store did not respond to a PUT: retrying");
                     tokio::time::sleep(pause).await;
                 }
-                stored => return stored.map(drop),
+                stored => return stored,
             }
         }
-        self.store.put_opts(&self.path, payload, mode.into()).await.map(drop)
+        self.store.put_opts(&self.path, payload, mode.into()).await
     }
 
     /// Discards the bytes.
@@ -162,12 +229,21 @@ fn is_unanswered(error: &Error) -> bool {
 }
 
 /// What became of an object that was to be published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Published {
-    /// It is visible.
-    Done,
+    /// It is visible, and this.
+    Done(StoredObject),
     /// What it was to replace has changed; nothing was done.
     Changed,
+}
+
+/// What became of an object that was to be new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// It is visible.
+    Done,
+    /// There is one of that name; nothing was done.
+    Exists,
 }
 
 /// Writes the bytes of a staged object from a blocking thread.

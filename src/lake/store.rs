@@ -4,22 +4,30 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
-use super::backend::{Backend, DayLock, Fetched, StagingFolder};
+use super::backend::{Backend, DayLock, Fetched, Listed, Listing, StagingFolder};
 use super::destination::Destination;
 use super::error::LakeError;
 use super::file::DayFile;
-use super::layout::{DayKey, HISTORY, RAW, SETTLEMENTS, STAGING};
+use super::layout::{DayKey, HISTORY, Misplaced, RAW, SETTLEMENTS};
 use super::staged::{Abandoned, Staged, StagingWriter};
 
 /// A lake, opened.
 pub struct Lake {
     pub(super) backend: Backend,
+    dest: Destination,
     abandoned: Abandoned,
+    history: OnceCell<BTreeMap<DayKey, Vec<Path>>>,
+}
+
+/// A day that has a file in the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredDay {
+    pub(crate) key: DayKey,
+    pub(crate) etag: Option<String>,
 }
 
 impl Lake {
@@ -29,29 +37,36 @@ impl Lake {
     /// The folder cannot be created, or the S3 settings cannot be used. S3 is not contacted yet.
     pub async fn open(dest: &Destination, read_only: bool) -> Result<Option<Self>, LakeError> {
         let backend = Backend::open(dest, !read_only).await?;
-        Ok(backend.map(|backend| Self { backend, abandoned: Abandoned::default() }))
+        Ok(backend.map(|backend| Self { backend, dest: dest.clone(), abandoned: Abandoned::default(), history: OnceCell::new() }))
     }
 
-    /// Opens a lake that must exist.
-    ///
-    /// # Errors
-    /// As for [`Lake::open`], or the folder does not exist.
-    pub async fn open_existing(dest: &Destination) -> Result<Self, LakeError> {
-        let missing = || LakeError::Destination { dest: dest.to_string(), reason: "there is no such folder".into() };
-        Self::open(dest, true).await?.ok_or_else(missing)
+    /// Its root.
+    #[must_use]
+    pub fn dest(&self) -> &Destination {
+        &self.dest
     }
 
     /// The days that have a file in the table, in their order. Costs one listing.
     ///
     /// # Errors
     /// The lake cannot be listed.
-    pub async fn days(&self) -> Result<Vec<DayKey>, LakeError> {
-        let prefix = Path::from(SETTLEMENTS);
-        let objects = self.backend.store().list(Some(&prefix));
-        let days = objects.try_filter_map(async |object| Ok(DayKey::of_settlement(&object.location)));
-        let mut days: Vec<DayKey> = days.try_collect().await.map_err(LakeError::object("list", &prefix))?;
-        days.sort();
+    pub(crate) async fn days(&self) -> Result<Vec<StoredDay>, LakeError> {
+        let Listing { objects, mut foreign } = self.backend.list(SETTLEMENTS).await?;
+        let mut days = Vec::new();
+        for Listed { location, object } in objects {
+            match DayKey::of_settlement(&location) {
+                Some(key) => days.push(StoredDay { key, etag: object.etag }),
+                None => foreign.add(location.to_string()),
+            }
+        }
+        foreign.warn();
+        days.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(days)
+    }
+
+    /// The versions in `history/`, listed once for all merchants of a run.
+    pub(crate) async fn history_once(&self) -> Result<&BTreeMap<DayKey, Vec<Path>>, LakeError> {
+        self.history.get_or_try_init(|| self.history()).await
     }
 
     /// The versions that were replaced and kept, by day, oldest first. Costs one listing.
@@ -70,15 +85,16 @@ impl Lake {
         self.kept(RAW, DayKey::of_raw).await
     }
 
-    async fn kept(&self, folder: &str, day: impl Fn(&Path) -> Option<DayKey>) -> Result<BTreeMap<DayKey, Vec<Path>>, LakeError> {
-        let prefix = Path::from(folder);
+    async fn kept(&self, folder: &'static str, day: impl Fn(&Path) -> Option<DayKey>) -> Result<BTreeMap<DayKey, Vec<Path>>, LakeError> {
+        let Listing { objects, mut foreign } = self.backend.list(folder).await?;
         let mut kept: BTreeMap<DayKey, Vec<Path>> = BTreeMap::new();
-        let mut objects = self.backend.store().list(Some(&prefix));
-        while let Some(object) = objects.try_next().await.map_err(LakeError::object("list", &prefix))? {
-            if let Some(key) = day(&object.location) {
-                kept.entry(key).or_default().push(object.location);
+        for Listed { location, .. } in objects {
+            match day(&location) {
+                Some(key) => kept.entry(key).or_default().push(location),
+                None => foreign.add(location.to_string()),
             }
         }
+        foreign.warn();
         // the names of one merchant and day differ only in time and run
         for objects in kept.values_mut() {
             objects.sort();
@@ -89,9 +105,16 @@ impl Lake {
     /// What a day's file states about itself, read from its end; `None` if there is no file.
     ///
     /// # Errors
-    /// The file cannot be read, or has no readable record.
+    /// The file cannot be read, has no readable record, or is the file of another day.
     pub async fn day(&self, key: &DayKey) -> Result<Option<DayFile>, LakeError> {
-        self.file(&key.settlement()).await
+        let location = key.settlement();
+        let Some(file) = self.file(&location).await? else { return Ok(None) };
+        let object = location.to_string();
+        match key.misplaced(&file.record) {
+            None => Ok(Some(file)),
+            Some(Misplaced::Merchant(merchant)) => Err(LakeError::OtherMerchant { object, merchant }),
+            Some(Misplaced::PayDate(pay_date)) => Err(LakeError::Record { object, reason: format!("it is the file of {pay_date}") }),
+        }
     }
 
     /// The same for a version in `history/`.
@@ -107,13 +130,13 @@ impl Lake {
         self.backend.fetch(location).await
     }
 
-    /// Waits until no other run on this machine is publishing the day, and keeps others from it. `None` if the storage has nothing to
+    /// Waits until no other run on this machine is publishing into the object's folder, and keeps others from it. `None` if the storage has nothing to
     /// lock.
     ///
     /// # Errors
-    /// The day's folder cannot be created, or another run does not release it.
-    pub(crate) async fn lock(&self, key: &DayKey) -> Result<Option<DayLock>, LakeError> {
-        self.backend.lock(key).await
+    /// The folder cannot be created, or another run does not release it.
+    pub(crate) async fn lock(&self, location: &Path) -> Result<Option<DayLock>, LakeError> {
+        self.backend.lock(location).await
     }
 
     /// Prepares a run, and removes what dead runs left. The folder, if the storage needs one, must be kept until the run ends.
@@ -124,13 +147,18 @@ impl Lake {
         self.backend.begin(run_id).await
     }
 
+    /// An object without bytes, to be published at `target`.
+    pub(super) fn begin_object(&self, target: &Path, run_id: &str) -> Staged {
+        let at = self.backend.staged_at(target, run_id);
+        Staged::new(self.backend.store().clone(), at, target.clone(), self.abandoned.clone())
+    }
+
     /// Stages an object from bytes that are sent while they are written. Returns when `bytes` has ended.
     ///
     /// # Errors
     /// They cannot be stored. Nothing is then left.
     pub(crate) async fn stage(&self, target: Path, run_id: &str, mut bytes: mpsc::Receiver<Bytes>) -> Result<Staged, LakeError> {
-        let at = self.backend.staged_at(&target, run_id);
-        let mut staged = Staged::new(self.backend.store().clone(), at, target, self.abandoned.clone());
+        let mut staged = self.begin_object(&target, run_id);
         while let Some(chunk) = bytes.recv().await {
             if let Err(error) = staged.push(chunk).await {
                 staged.discard().await;
@@ -184,43 +212,4 @@ impl Lake {
     pub(crate) async fn put(&self, location: &Path, content: Vec<u8>) -> Result<(), LakeError> {
         self.backend.store().put(location, content.into()).await.map(drop).map_err(LakeError::object("write", location))
     }
-
-    /// Writes, reads and removes a small object beside the table, to show that a run could.
-    ///
-    /// # Errors
-    /// The first of the three that fails.
-    pub(crate) async fn probe(&self, run_id: &str) -> Result<(), LakeError> {
-        let staging = self.begin(run_id).await?;
-        let location = Path::from(format!("{STAGING}/{run_id}/check"));
-        let store = self.backend.store();
-        self.put(&location, run_id.into()).await?;
-        let read = store.get(&location).await.map_err(LakeError::object("read", &location))?;
-        let content = read.bytes().await.map_err(LakeError::object("read", &location))?;
-        if content != run_id.as_bytes() {
-            let reason = "what was written differs from what is read back".to_owned();
-            return Err(LakeError::Record { object: location.to_string(), reason });
-        }
-        store.delete(&location).await.map_err(LakeError::object("remove", &location))?;
-        if let Some(staging) = staging {
-            staging.remove().await;
-        }
-        Ok(())
-    }
-}
-
-/// What the files of these days state about themselves, 32 in parallel, in their order: the reason if one cannot be read, and
-/// nothing for a day without a file. An error if the lake cannot be read.
-pub(crate) fn day_files(
-    lake: &Lake,
-    keys: impl IntoIterator<Item = DayKey>,
-) -> impl Stream<Item = Result<(DayKey, Result<DayFile, String>), LakeError>> {
-    const PARALLEL: usize = 32;
-    futures::stream::iter(keys)
-        .map(async |key| match lake.day(&key).await {
-            Ok(file) => Ok(file.map(|file| (key, Ok(file)))),
-            Err(LakeError::Record { reason, .. }) => Ok(Some((key, Err(reason)))),
-            Err(error) => Err(error),
-        })
-        .buffered(PARALLEL)
-        .try_filter_map(async |found| Ok(found))
 }

@@ -19,6 +19,30 @@ impl Version {
     }
 }
 
+/// An object as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct StoredObject {
+    /// Changes whenever the object does; `None` if the store returned none.
+    pub(crate) etag: Option<String>,
+    pub(crate) bytes: u64,
+}
+
+impl StoredObject {
+    /// Stores quote an ETag or not; an empty one is none.
+    pub(super) fn new(etag: Option<String>, bytes: u64) -> Self {
+        let etag = etag.map(|etag| etag.trim_matches('"').to_owned()).filter(|etag| !etag.is_empty());
+        Self { etag, bytes }
+    }
+
+    /// The object that a file is. Its ETag is the one of `object_store`: a file that takes another's place has another inode.
+    pub(super) fn of_file(metadata: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        let modified = metadata.modified().ok().and_then(|modified| modified.duration_since(std::time::UNIX_EPOCH).ok());
+        let (inode, modified, bytes) = (metadata.ino(), modified.unwrap_or_default().as_micros(), metadata.len());
+        Self { etag: Some(format!("{inode:x}-{modified:x}-{bytes:x}")), bytes }
+    }
+}
+
 /// What an object may replace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Over {

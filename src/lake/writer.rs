@@ -1,4 +1,8 @@
 //! Writes a day's Parquet file: record batches in, sealed bytes out. Streams; holds one row group.
+//!
+//! `decimal(18,2)` is stored as INT64 and `decimal(9,4)` as INT32, zstd level 1, and the Arrow schema is left out of the file, so that every engine
+//! sees the plain Parquet types. Transaction and order numbers have no dictionary, because nearly every one is different. Amounts keep theirs:
+//! without it, a file of a million simulated rows grew from 12.7 to 16.5 MB.
 
 use std::io::{self, Write};
 
@@ -18,13 +22,13 @@ use super::record::{DayRecord, RECORD_KEY};
 use super::seal::{self, NO_SEAL};
 
 /// Rows of a row group: few enough to be small in memory, enough to compress well.
-const ROW_GROUP_ROWS: usize = 128 * 1024;
+pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 
 /// Bytes in memory after which a row group ends with fewer rows: long rows fill memory here and in every reader.
-const ROW_GROUP_BYTES: usize = 128 << 20;
+pub(crate) const ROW_GROUP_BYTES: usize = 128 << 20;
 
 /// Sets how a column is stored.
-fn set_column(properties: WriterPropertiesBuilder, column: &Column) -> WriterPropertiesBuilder {
+pub(crate) fn set_column(properties: WriterPropertiesBuilder, column: &Column) -> WriterPropertiesBuilder {
     let path = || ColumnPath::from(column.name);
     let properties = match column.storage {
         Storage::Dictionary => properties,

@@ -7,14 +7,16 @@ use chrono::NaiveDate;
 use reqwest::Url;
 
 use crate::calendar::DateRange;
-use crate::cookiepay::http::is_loopback;
+use crate::files;
+use crate::http::is_loopback;
 use crate::lake::destination::Destination;
 use crate::settlement::values::parse_date;
 
 use super::env;
 use super::error::{SettingsError, setting};
-use super::groups::{LakeLayer, ResponseLayer, RunLayer};
+use super::groups::{LakeLayer, ResponseLayer, RunLayer, ShardLayer};
 use super::layer::HumanDuration;
+use super::shard::Shard;
 
 /// Defaults, as the help states them.
 pub(super) mod defaults {
@@ -30,19 +32,69 @@ pub(super) mod defaults {
     pub(crate) const MAX_RESPONSE_MIB: u64 = 4096;
     pub(crate) const AHEAD: u32 = 7;
     pub(crate) const LOOKBACK: u32 = 7;
+    pub(crate) const RECHECK: u32 = 365;
     pub(crate) const SETTLE_WINDOW: u32 = 60;
+}
+
+/// A text as it was meant: without the white space around it that files of variables leave.
+///
+/// # Errors
+/// Quotes around it, which those files keep as well, or control characters in it.
+pub(crate) fn text<'t>(name: &str, text: &'t str) -> Result<&'t str, SettingsError> {
+    let text = unquoted(name, text)?;
+    if let Some(character) = text.chars().find(|character| character.is_control()) {
+        return setting(format!("{name} contains {character:?}: remove it"));
+    }
+    Ok(text)
+}
+
+/// The same for a text that may well contain anything, such as a path.
+fn unquoted<'t>(name: &str, text: &'t str) -> Result<&'t str, SettingsError> {
+    let text = text.trim();
+    let quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    if quoted('"') || quoted('\'') {
+        return setting(format!("{name} is in quotes: write it as {}", &text[1..text.len() - 1]));
+    }
+    Ok(text)
+}
+
+/// Checks the variables that name proxies: the HTTP stack passes over one that it cannot read, and would go round the proxy.
+///
+/// # Errors
+/// The first that is not the URL of a proxy.
+pub(crate) fn proxies() -> Result<(), SettingsError> {
+    for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        let Some(value) = env::set(name) else { continue };
+        let Ok(value) = value.into_string() else { return setting(format!("{name} is not UTF-8")) };
+        let with_scheme = if value.contains("://") { value.clone() } else { format!("http://{value}") };
+        let usable = Url::parse(&with_scheme).is_ok_and(|url| url.has_host());
+        // what it holds may be a password
+        if value.trim() != value || value.contains(|character: char| character.is_control() || character == '"') || !usable {
+            return setting(format!(
+                "{name} is not the URL of a proxy, or has a line break, a blank or quotes around it: write it as http://host:3128"
+            ));
+        }
+    }
+    for name in ["NO_PROXY", "no_proxy"] {
+        let Some(value) = env::set(name) else { continue };
+        let Ok(value) = value.into_string() else { return setting(format!("{name} is not UTF-8")) };
+        if value.contains(|character: char| character.is_control() || character == '"') {
+            return setting(format!("{name} has a line break or quotes in it: write it as localhost,.example.com"));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a file that could not be written, before the run instead of after it.
 ///
 /// # Errors
-/// A folder, or a file in a folder that does not exist.
+/// A folder, a file in a folder that does not exist, or one that may not be written.
 pub(crate) fn writable_file(flag: &str, path: &Path) -> Result<(), SettingsError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if path.is_dir() || !folder.is_dir() {
         return setting(format!("{flag} {}: must name a file in an existing folder", path.display()));
     }
-    Ok(())
+    files::try_replace(path).map_err(|error| SettingsError::Setting(format!("{flag} {} cannot be written: {error}", path.display())))
 }
 
 pub(super) fn positive(flag: &str, value: Option<HumanDuration>, default: Duration) -> Result<Duration, SettingsError> {
@@ -52,7 +104,8 @@ pub(super) fn positive(flag: &str, value: Option<HumanDuration>, default: Durati
     }
 }
 
-pub(super) fn api_root(text: &str) -> Result<Url, SettingsError> {
+pub(super) fn api_root(root: &str) -> Result<Url, SettingsError> {
+    let text = text("--base-url", root)?;
     let url = match Url::parse(text) {
         Ok(url) => url,
         Err(error) => return setting(format!("--base-url {text:?} is not a URL: {error}")),
@@ -78,10 +131,18 @@ pub(super) fn api_root(text: &str) -> Result<Url, SettingsError> {
 /// # Errors
 /// No destination, or one of no known form.
 pub(super) fn destination(lake: &LakeLayer) -> Result<Destination, SettingsError> {
-    match lake.dest.as_deref() {
+    match dest_as_typed(lake)? {
         Some(dest) => Ok(Destination::parse(dest)?),
         None => setting(format!("no destination: set --dest or {} to a folder or s3://bucket/prefix", env::DEST)),
     }
+}
+
+/// `--dest` as it was typed, if it is set.
+///
+/// # Errors
+/// Quotes around it.
+pub(crate) fn dest_as_typed(lake: &LakeLayer) -> Result<Option<&str>, SettingsError> {
+    lake.dest.as_deref().map(|dest| unquoted("--dest", dest)).transpose()
 }
 
 pub(super) fn empty_codes(responses: &ResponseLayer) -> Vec<String> {
@@ -102,6 +163,14 @@ pub(super) fn concurrency(run: &RunLayer) -> Result<usize, SettingsError> {
         days @ 1..=256 => Ok(days.into()),
         days => setting(format!("--concurrency {days}: must be from 1 to 256")),
     }
+}
+
+/// Reads `--shard`.
+///
+/// # Errors
+/// Anything but I/N, with I from 1 to N.
+pub(crate) fn shard(shard: &ShardLayer) -> Result<Shard, SettingsError> {
+    shard.shard.as_deref().map_or(Ok(Shard::WHOLE), |shard| Shard::parse(text("--shard", shard)?))
 }
 
 /// Reads `--from` and `--to`.

@@ -13,6 +13,8 @@ pub(crate) const API_ID: &str = "COOKIEPAY_API_ID";
 pub(crate) const API_KEY: &str = "COOKIEPAY_API_KEY";
 /// A file that holds the key.
 pub(crate) const API_KEY_FILE: &str = "COOKIEPAY_API_KEY_FILE";
+/// Which part of the merchants.
+pub(crate) const SHARD: &str = "COOKIEPAY_SHARD";
 /// The lake's root.
 pub(crate) const DEST: &str = "COOKIEPAY_DEST";
 /// The webhook for failures and restatements.
@@ -33,4 +35,9 @@ pub(crate) const OPENLINEAGE_DISABLED: &str = "OPENLINEAGE_DISABLED";
 /// A variable's value; one that is set but empty counts as unset.
 pub(crate) fn set(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The locale of messages: the first that is set of the variables that name it.
+pub(crate) fn locale() -> String {
+    ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
 }

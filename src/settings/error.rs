@@ -1,7 +1,7 @@
 //! Settings that cannot be used.
 
 use crate::lake::error::LakeError;
-use crate::lake::merchant::NameError;
+use crate::lake::merchant::{AlikeIds, NameError};
 use crate::simulator::OptionsError;
 
 /// Settings that cannot be used; the message states what to change.
@@ -34,6 +34,9 @@ pub enum SettingsError {
     /// The API id cannot be used in file names.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// Two API ids are probably one.
+    #[error(transparent)]
+    Alike(#[from] AlikeIds),
     /// The destination has no known form.
     #[error(transparent)]
     Destination(#[from] LakeError),

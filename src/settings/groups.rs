@@ -7,10 +7,11 @@ use clap::parser::ValueSource;
 use serde::Deserialize;
 
 use crate::lake::publish::BadRows;
+use crate::lang::Lang;
 use crate::plan::Refetch;
 
 use super::env;
-use super::layer::{HumanDuration, Value, layer};
+use super::layer::{DateText, HumanDuration, Value, layer};
 
 /// Which API to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -44,6 +45,18 @@ pub enum OutputFormat {
     Json,
 }
 
+/// The format of the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+impl Value for Lang {}
+impl Value for LogFormat {}
 impl Value for OutputFormat {}
 impl Value for BadRows {}
 impl Value for Refetch {}
@@ -67,7 +80,7 @@ layer! {
         /// Retries per pay date after the first attempt [default: 5]
         #[arg(long, value_name = "N")]
         retries: u32,
-        /// Give up if nothing arrives for this long, or if the body averages less than 1 KiB/s over it, such as 2s, 500ms or 1m [default: 60s]
+        /// Time limit, such as 500ms, 2s or 1m: an attempt fails if nothing arrives for this long, or if the body averages less than 1 KiB/s in this time [default: 60s]
         #[arg(long, value_name = "D")]
         timeout: HumanDuration,
         /// Give up if no connection is made within this time [default: 3s]
@@ -106,12 +119,15 @@ layer! {
         /// Pay dates processed in parallel [default: 4]
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
         concurrency: u16,
-        /// If a row cannot be read or belongs to another day: fail the day, or publish it without the row [default: fail]
+        /// What to do with a row that cannot be read or belongs to another day [default: fail]
         #[arg(long, value_name = "HOW")]
         bad_rows: BadRows,
         /// Allow a response without rows to replace a day that had rows
         #[arg(long, num_args = 0, default_missing_value = "true")]
         allow_empty_replacement: bool,
+        /// After the days are published, bring the Delta table under delta/ up to date
+        #[arg(long, num_args = 0, default_missing_value = "true")]
+        delta: bool,
     }
 }
 
@@ -119,9 +135,19 @@ layer! {
     /// What is kept of a fetch.
     #[command(next_help_heading = "Run")]
     pub(crate) struct FetchLayer {
-        /// Save each response as received, under raw/
+        /// Save responses as received, under raw/, except those that contain the API key or a token
         #[arg(long, num_args = 0, default_missing_value = "true")]
         keep_raw: bool,
+    }
+}
+
+layer! {
+    /// Which merchants a fetch processes.
+    #[command(next_help_heading = "Run")]
+    pub(crate) struct ShardLayer {
+        /// Process only the merchants of shard I of N; merchants are assigned to shards by a hash of the API id [default: 1/1]
+        #[arg(long, env = env::SHARD, value_name = "I/N", hide_env_values = true)]
+        shard: String,
     }
 }
 
@@ -137,22 +163,25 @@ layer! {
 layer! {
     /// Which days the daily job fetches.
     pub(crate) struct SyncLayer {
-        /// First pay date to consider [default: the lake's first]
+        /// First pay date to consider; a merchant's own in the settings file takes precedence [default: the lake's first]
         #[arg(long, value_name = "DATE")]
-        since: String,
+        since: DateText,
         /// Days after today in Seoul to fetch as well, for announced payouts [default: 7]
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(..=3660))]
         ahead: u32,
-        /// Fetch closed days up to this many days old again, to find restatements [default: 7]
+        /// Fetch closed days again if their pay date is at most this many days ago, to find restatements [default: 7]
         #[arg(long, value_name = "DAYS")]
         lookback: u32,
+        /// Fetch closed days again in turn, each once in 30 days, if their pay date is at most this many days ago; 0 for never [default: 365]
+        #[arg(long, value_name = "DAYS")]
+        recheck: u32,
     }
 }
 
 layer! {
     /// When an open day is overdue.
     pub(crate) struct SettleLayer {
-        /// Days after its pay date after which a day that is still open is overdue and no longer fetched by sync [default: 60]
+        /// A day still open this many days after its pay date is overdue, and sync no longer fetches it [default: 60]
         #[arg(long, value_name = "DAYS")]
         settle_window: u32,
     }
@@ -165,9 +194,36 @@ layer! {
         /// Format of the result on stdout [default: text on a terminal, else json]
         #[arg(long, value_name = "FORMAT")]
         output: OutputFormat,
-        /// Also write the JSON result to this file, however the run ends
+        /// Also write the JSON result to this file, even if the run fails
         #[arg(long, value_name = "PATH")]
         result_file: PathBuf,
+    }
+}
+
+layer! {
+    /// The language of texts for people.
+    #[command(next_help_heading = "Output")]
+    pub(crate) struct LangLayer {
+        /// Language of texts for people [default: Korean if the locale is, else English]
+        #[arg(long, value_name = "LANG")]
+        lang: Lang,
+    }
+}
+
+impl LangLayer {
+    /// The language that is set, or else the locale's.
+    pub(crate) fn lang(&self) -> Lang {
+        self.lang.unwrap_or_else(|| Lang::of_locale(&env::locale()))
+    }
+}
+
+layer! {
+    /// How a command logs.
+    #[command(next_help_heading = "Global")]
+    pub(crate) struct LogLayer {
+        /// Format of the logs on stderr [default: text]
+        #[arg(long, global = true, value_name = "FORMAT")]
+        log_format: LogFormat,
     }
 }
 
@@ -178,7 +234,7 @@ layer! {
         /// Replace this file with Prometheus metrics of the run, for node_exporter's textfile collector (NAME.prom)
         #[arg(long, value_name = "PATH")]
         metrics_file: PathBuf,
-        /// Post a JSON message to this URL if a run fails or restates days; works with Slack's incoming webhooks (set a secret URL by the variable)
+        /// Post a JSON message to this URL if a run fails or restates days; works with Slack's incoming webhooks (if the URL is secret, set it through the environment variable)
         #[arg(long, env = env::NOTIFY_URL, value_name = "URL", hide_env_values = true)]
         notify_url: String,
     }
@@ -221,6 +277,8 @@ pub struct MerchantTable {
     pub api_key_file: Option<PathBuf>,
     /// The environment variable that holds its key.
     pub api_key_env: Option<String>,
+    /// The first pay date that the daily job considers for it.
+    pub since: Option<DateText>,
     /// Requests per second of its own; otherwise it shares the run's.
     pub rate_limit: Option<u32>,
 }

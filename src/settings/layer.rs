@@ -81,6 +81,80 @@ impl<'de> Deserialize<'de> for HumanDuration {
     }
 }
 
+/// A pay date as it was written; in TOML, with or without quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DateText(String);
+
+impl std::ops::Deref for DateText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for DateText {
+    fn is_blank(&self) -> bool {
+        self.0.trim().is_empty()
+    }
+}
+
+impl From<&str> for DateText {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl<'de> Deserialize<'de> for DateText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => Ok(Self(text)),
+            toml::Value::Datetime(date) => Ok(Self(date.to_string())),
+            other => {
+                Err(serde::de::Error::custom(format_args!("must be a date such as \"2024-01-31\", and is of type {}", other.type_str())))
+            }
+        }
+    }
+}
+
+/// What to do about a key that no setting has.
+fn unknown_key<'k>(key: &str, known: impl Iterator<Item = &'k str>) -> String {
+    const LIKE: f64 = 0.8;
+    let likeness = |known: &&str| strsim::jaro_winkler(known, key);
+    let nearest = known.filter(|known| likeness(known) > LIKE).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    match nearest {
+        Some(nearest) => format!("unknown key `{key}`: did you mean `{nearest}`?"),
+        None => format!(
+            "unknown key `{key}`: keys are the flags' names with _ for -; flags that name one run's range, input or output have none"
+        ),
+    }
+}
+
+/// The parser's message for people who know the file and not the parser.
+fn in_plain_words(message: &str, key: &str) -> String {
+    let between = |from: &str, to: &str| Some(message.split_once(from)?.1.split_once(to)?.0);
+    if let Some(unknown) = between("unknown field `", "`") {
+        let known = message.split_once("expected").map_or("", |(_, known)| known);
+        return unknown_key(unknown, known.split('`').skip(1).step_by(2));
+    }
+    if let (Some(found), Some((_, known))) = (between("unknown variant `", "`"), message.split_once("expected ")) {
+        let known = known.trim_start_matches("one of ").replace('`', "");
+        return format!("{key} must be one of {known}, and is {found:?}");
+    }
+    if message.starts_with("must be") {
+        return format!("{key} {message}");
+    }
+    let Some((_, expected)) = message.split_once(", expected ") else { return message.to_owned() };
+    let wanted = match expected {
+        "u16" | "u32" | "u64" => "a whole number, without quotes",
+        "a boolean" => "true or false, without quotes",
+        "a string" => "text in quotes",
+        "a sequence" => "a list, such as [\"E008\"]",
+        other => other,
+    };
+    format!("{key} must be {wanted}")
+}
+
 /// The text of a settings file.
 pub(super) struct SettingsFile<'a> {
     pub(super) text: &'a str,
@@ -95,9 +169,7 @@ impl SettingsFile<'_> {
         let keys: BTreeMap<Spanned<String>, IgnoredAny> = self.parse()?;
         let unknown = keys.keys().find(|key| !known.iter().any(|group| group.contains(&key.get_ref().as_str())));
         let Some(unknown) = unknown else { return Ok(()) };
-        let mut expected = known.concat();
-        expected.sort_unstable();
-        let reason = format!("unknown key `{}`, expected one of `{}`", unknown.get_ref(), expected.join("`, `"));
+        let reason = unknown_key(unknown.get_ref(), known.iter().flat_map(|group| group.iter().copied()));
         Err(self.error(unknown.span().start, reason))
     }
 
@@ -107,7 +179,17 @@ impl SettingsFile<'_> {
     }
 
     fn parse<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
-        toml::from_str(self.text).map_err(|error| self.error(error.span().map_or(0, |span| span.start), error.message().to_owned()))
+        toml::from_str(self.text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            self.error(at, in_plain_words(error.message(), self.key_at(at)))
+        })
+    }
+
+    /// The key on the line of an offset.
+    fn key_at(&self, at: usize) -> &str {
+        let start = self.text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+        let line = self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        line.split_once('=').map(|(key, _)| key.trim()).unwrap_or_default()
     }
 
     fn error(&self, at: usize, reason: String) -> SettingsError {

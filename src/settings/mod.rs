@@ -11,6 +11,7 @@ pub mod groups;
 mod layer;
 mod merchants;
 mod raw;
+mod shard;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -36,6 +37,9 @@ pub use error::SettingsError;
 pub(crate) use error::setting;
 pub use merchants::Merchant;
 pub use raw::RawSettings;
+#[cfg(test)]
+pub(crate) use raw::augment;
+pub(crate) use shard::Shard;
 pub use telemetry::{LineageSettings, ParentRun, TelemetrySettings};
 
 /// Which API is called, and how.
@@ -44,7 +48,7 @@ pub struct ApiSettings {
     pub environment: Environment,
     /// Where it is.
     pub root: Root,
-    /// The merchants for which it is called: at least one.
+    /// The merchants for which it is called: at least one, unless the shard has none.
     pub merchants: Vec<Merchant>,
     /// Result codes that mean "no rows".
     pub empty_codes: Vec<String>,
@@ -67,19 +71,20 @@ const LIVE: &str = "https://www.cookiepayments.com";
 const SANDBOX: &str = "https://sandbox.cookiepayments.com";
 
 impl ApiSettings {
-    /// Checks the settings of the API.
+    /// Checks the settings of the API for the merchants of a shard.
     ///
     /// # Errors
     /// The first setting that is absent or cannot be used.
-    pub fn new(raw: &RawSettings, simulated: &SimulatorArgs) -> Result<Self, SettingsError> {
+    pub(crate) fn new(raw: &RawSettings, simulated: &SimulatorArgs, shard: Shard) -> Result<Self, SettingsError> {
+        check::proxies()?;
         let (environment, root, merchants) = match (raw.api.base_url.as_deref(), raw.api.env.unwrap_or(Env::Live)) {
             (None, Env::Simulator) => {
-                let (options, merchants) = merchants::embedded(raw, simulated)?;
+                let (options, merchants) = merchants::embedded(raw, simulated, shard)?;
                 (Environment::Simulator, Root::Embedded(options), merchants)
             }
-            (Some(url), _) => (Environment::Custom, Root::Url(check::api_root(url)?), merchants::with_keys(raw)?),
-            (None, Env::Sandbox) => (Environment::Sandbox, Root::Url(check::api_root(SANDBOX)?), merchants::with_keys(raw)?),
-            (None, Env::Live | Env::Blank) => (Environment::Live, Root::Url(check::api_root(LIVE)?), merchants::with_keys(raw)?),
+            (Some(url), _) => (Environment::Custom, Root::Url(check::api_root(url)?), merchants::with_keys(raw, shard)?),
+            (None, Env::Sandbox) => (Environment::Sandbox, Root::Url(check::api_root(SANDBOX)?), merchants::with_keys(raw, shard)?),
+            (None, Env::Live | Env::Blank) => (Environment::Live, Root::Url(check::api_root(LIVE)?), merchants::with_keys(raw, shard)?),
         };
         Ok(Self {
             environment,
@@ -146,7 +151,8 @@ impl FetchRange {
             return setting(format!("--since {since} is after {to}, the last pay date to fetch (--ahead)"));
         }
         let lookback_days = raw.sync.lookback.unwrap_or(defaults::LOOKBACK);
-        Ok(Self { from, to, mode: Mode::Sync(Daily { today, lookback_days, settle_window: settle_window(raw, today) }) })
+        let recheck_days = raw.sync.recheck.unwrap_or(defaults::RECHECK);
+        Ok(Self { from, to, mode: Mode::Sync(Daily { today, lookback_days, recheck_days, settle_window: settle_window(raw, today) }) })
     }
 }
 
@@ -166,6 +172,8 @@ pub struct RunSettings {
     pub reading: Reading,
     /// Whether a response without rows may replace a day that had rows.
     pub allow_empty_replacement: bool,
+    /// Whether the Delta table is brought up to date.
+    pub delta: bool,
 }
 
 impl RunSettings {
@@ -179,6 +187,7 @@ impl RunSettings {
             concurrency: check::concurrency(&raw.run)?,
             reading: Reading { empty_codes: check::empty_codes(&raw.responses), bad_rows: raw.run.bad_rows.unwrap_or_default() },
             allow_empty_replacement: raw.run.allow_empty_replacement.unwrap_or_default(),
+            delta: raw.run.delta.unwrap_or_default(),
         })
     }
 }
@@ -225,6 +234,8 @@ pub struct CheckSettings {
     pub api: ApiSettings,
     /// The lake's root.
     pub dest: Destination,
+    /// Whether runs write the Delta table.
+    pub delta: bool,
 }
 
 impl CheckSettings {
@@ -233,7 +244,8 @@ impl CheckSettings {
     /// # Errors
     /// The first setting that is absent or cannot be used.
     pub fn new(raw: &RawSettings, simulated: &SimulatorArgs) -> Result<Self, SettingsError> {
-        Ok(Self { api: ApiSettings::new(raw, simulated)?, dest: check::destination(&raw.lake)? })
+        let delta = raw.run.delta.unwrap_or_default();
+        Ok(Self { api: ApiSettings::new(raw, simulated, Shard::WHOLE)?, dest: check::destination(&raw.lake)?, delta })
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::error::SettingsError;
 use super::groups::{
-    ApiLayer, BackfillLayer, FetchLayer, FileLayer, LakeLayer, OutputLayer, ResponseLayer, RunLayer, SettleLayer, SyncLayer, TelemetryLayer,
+    ApiLayer, BackfillLayer, FetchLayer, FileLayer, LakeLayer, LangLayer, LogLayer, OutputLayer, ResponseLayer, RunLayer, SettleLayer,
+    ShardLayer, SyncLayer, TelemetryLayer,
 };
 use super::layer::{Layer, SettingsFile};
 
@@ -20,11 +21,21 @@ macro_rules! raw_settings {
             pub(crate) file: FileLayer,
             /// The names of the merchants that the command is about; empty for all.
             pub(crate) only: Vec<String>,
+            /// The API ids that a command which reads the lake is about.
+            pub(crate) held: Vec<String>,
+        }
+
+        /// A command with every setting that is a flag, for the documentation.
+        #[cfg(test)]
+        pub(crate) fn augment(mut command: clap::Command) -> clap::Command {
+            use clap::Args as _;
+            $(command = $layer::augment_args(command);)*
+            command
         }
 
         impl RawSettings {
             fn over(self, lower: Self) -> Self {
-                Self { $($group: self.$group.over(lower.$group),)* file: lower.file, only: self.only }
+                Self { $($group: self.$group.over(lower.$group),)* file: lower.file, only: self.only, held: self.held }
             }
 
             /// The settings in the text of a file; `path` is for errors.
@@ -34,7 +45,7 @@ macro_rules! raw_settings {
             pub fn from_toml(text: &str, path: &str) -> Result<Self, SettingsError> {
                 let file = SettingsFile { text, path };
                 file.check_keys(&[$($layer::KEYS,)* FileLayer::KEYS])?;
-                Ok(Self { $($group: file.group()?,)* file: file.group()?, only: Vec::new() })
+                Ok(Self { $($group: file.group()?,)* file: file.group()?, only: Vec::new(), held: Vec::new() })
             }
         }
     };
@@ -46,10 +57,13 @@ raw_settings! {
     lake: LakeLayer,
     run: RunLayer,
     fetch: FetchLayer,
+    shard: ShardLayer,
     backfill: BackfillLayer,
     sync: SyncLayer,
     settle: SettleLayer,
     output: OutputLayer,
+    lang: LangLayer,
+    log: LogLayer,
     telemetry: TelemetryLayer,
 }
 

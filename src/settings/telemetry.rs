@@ -6,7 +6,8 @@ use reqwest::Url;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::cookiepay::http::is_loopback;
+use crate::http::is_loopback;
+use crate::lang::Lang;
 
 use super::check::writable_file;
 use super::env;
@@ -22,6 +23,8 @@ pub struct TelemetrySettings {
     pub webhook: Option<Url>,
     /// The collector of lineage events.
     pub lineage: Option<LineageSettings>,
+    /// The language of the webhook's text.
+    pub lang: Lang,
 }
 
 /// A collector of lineage events, and the names under which they are filed.
@@ -52,8 +55,9 @@ impl TelemetrySettings {
     ///
     /// # Errors
     /// A metrics file that could not be written, or something that is not a URL.
-    pub(crate) fn new(layer: &TelemetryLayer) -> Result<Self, SettingsError> {
+    pub(crate) fn new(layer: &TelemetryLayer, lang: Lang) -> Result<Self, SettingsError> {
         Ok(Self {
+            lang,
             metrics_file: layer.metrics_file.as_deref().map(metrics_file).transpose()?,
             lineage: LineageSettings::from_env()?,
             webhook: layer.notify_url.as_deref().map(webhook).transpose()?,
@@ -99,7 +103,7 @@ impl LineageSettings {
         let parent = set(env::OPENLINEAGE_PARENT_ID);
         let read = parent.as_deref().and_then(ParentRun::parse);
         if parent.is_some() && read.is_none() {
-            tracing::warn!("OPENLINEAGE_PARENT_ID is not namespace/job/run id, and is ignored");
+            tracing::warn!("ignoring OPENLINEAGE_PARENT_ID: expected namespace/job/run-id");
         }
         Ok(Some(Self {
             url,

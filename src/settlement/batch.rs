@@ -155,7 +155,9 @@ impl BatchBuilder {
     /// A builder for one day's rows.
     #[must_use]
     pub fn new(day: DayContext) -> Self {
-        let builders = FIELD_COLUMNS.iter().map(|column| Builder::new(column.field_type)).collect();
+        // most days are small, and there are many at the same time
+        const FIRST: usize = 64;
+        let builders = FIELD_COLUMNS.iter().map(|column| Builder::new(column.field_type, FIRST)).collect();
         Self {
             day,
             builders,
@@ -213,12 +215,14 @@ impl BatchBuilder {
     /// # Errors
     /// The arrays do not fit the schema, which would be a defect.
     pub fn take(&mut self) -> Result<RecordBatch, ArrowError> {
+        // after one that is not full comes none
+        let next = if self.is_full() { self.rows } else { 0 };
         let rows = std::mem::take(&mut self.rows);
         self.text_bytes = 0;
         let Self { day, builders, extra, positions, .. } = self;
         let mut fields = builders.iter_mut().zip(&FIELD_COLUMNS).map(|(builder, column)| {
             // a builder that is finished has no capacity left, and would grow from nothing
-            std::mem::replace(builder, Builder::new(column.field_type)).finish()
+            std::mem::replace(builder, Builder::new(column.field_type, next)).finish()
         });
         let columns = COLUMNS.iter().filter_map(|column| match column.source {
             ColumnSource::Field(_) => fields.next(),
@@ -240,6 +244,10 @@ impl BatchBuilder {
             Some(Malformed::NotAnObject) => return Err(Problem::of_row("is not an object")),
             Some(Malformed::TooManyFields) => return Err(Problem::of_row("has more unknown fields than are kept")),
             Some(Malformed::KeyTwice(key)) => return Err(Problem::of_key(key, "occurs twice")),
+            Some(Malformed::Undecodable { field, text }) => {
+                let reason = "has bytes that the response's charset does not have".to_owned();
+                return Err(Problem { field: field.map(str::to_owned), value: field.map(|_| format!("{:?}", short(text))), reason });
+            }
         }
         let pay_date = i64::from(epoch_days(self.day.pay_date));
         for (cell, column) in cells.iter_mut().zip(&FIELD_COLUMNS) {
@@ -351,17 +359,15 @@ fn append(builder: &mut Builder, cell: &Cell<'_>) {
 }
 
 impl Builder {
-    /// With capacity for a batch: what is not used costs no memory.
-    fn new(field_type: FieldType) -> Self {
+    /// With capacity for so many rows.
+    fn new(field_type: FieldType, rows: usize) -> Self {
         /// Bytes that a text takes, about.
         const TEXT: usize = 24;
         match field_type {
-            FieldType::Text => Self::Text(StringBuilder::with_capacity(BATCH_ROWS, BATCH_ROWS * TEXT)),
-            FieldType::Amount(_) => {
-                Self::Amount(Decimal64Builder::with_capacity(BATCH_ROWS).with_data_type(ColumnType::Amount.data_type()))
-            }
-            FieldType::Rate => Self::Rate(Decimal32Builder::with_capacity(BATCH_ROWS).with_data_type(ColumnType::Rate.data_type())),
-            FieldType::Date => Self::Date(Date32Builder::with_capacity(BATCH_ROWS)),
+            FieldType::Text => Self::Text(StringBuilder::with_capacity(rows, rows * TEXT)),
+            FieldType::Amount(_) => Self::Amount(Decimal64Builder::with_capacity(rows).with_data_type(ColumnType::Amount.data_type())),
+            FieldType::Rate => Self::Rate(Decimal32Builder::with_capacity(rows).with_data_type(ColumnType::Rate.data_type())),
+            FieldType::Date => Self::Date(Date32Builder::with_capacity(rows)),
         }
     }
 

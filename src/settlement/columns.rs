@@ -6,6 +6,8 @@ use std::sync::{Arc, LazyLock};
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use sha2::{Digest as _, Sha256};
 
+use crate::lang::{Words, words};
+
 use super::source::Field;
 use super::values::{AMOUNT, RATE};
 
@@ -100,16 +102,29 @@ pub struct Column {
     pub identity: bool,
     /// The factor with which it enters `auth_amount - fee - vat - payment_amount`, which is zero for a balanced row.
     pub balance: i64,
+    /// What people call it; in Korean as the manual does.
+    pub label: Words,
     /// What it means, in one line.
-    pub about: &'static str,
+    pub about: Words,
 }
 
-const fn column(name: &'static str, column_type: ColumnType, source: ColumnSource, about: &'static str) -> Column {
-    Column { name, column_type, nullable: true, source, storage: Storage::Dictionary, statistics: true, identity: false, balance: 0, about }
+const fn column(name: &'static str, column_type: ColumnType, source: ColumnSource, label: Words, about: Words) -> Column {
+    Column {
+        name,
+        column_type,
+        nullable: true,
+        source,
+        storage: Storage::Dictionary,
+        statistics: true,
+        identity: false,
+        balance: 0,
+        label,
+        about,
+    }
 }
 
-const fn field(name: &'static str, column_type: ColumnType, field: Field, about: &'static str) -> Column {
-    column(name, column_type, ColumnSource::Field(field), about)
+const fn field(name: &'static str, column_type: ColumnType, field: Field, label: Words, about: Words) -> Column {
+    column(name, column_type, ColumnSource::Field(field), label, about)
 }
 
 impl Column {
@@ -138,32 +153,152 @@ impl Column {
 pub const COLUMNS: &[Column] = {
     use ColumnType::{Amount, Date, Int32, Rate, Text, Timestamp};
     &[
-        column("merchant_id", Text, ColumnSource::MerchantId, "the requested API id").required(),
-        field("transaction_id", Text, Field::TrxId, "the PG's transaction number, which a cancellation shares with its payment")
-            .required()
-            .identifying()
+        column(
+            "merchant_id",
+            Text,
+            ColumnSource::MerchantId,
+            words("API id", "가맹점 API ID"),
+            words("the requested API id", "조회에 사용한 API ID"),
+        )
+        .required(),
+        field(
+            "transaction_id",
+            Text,
+            Field::TrxId,
+            words("transaction no.", "거래번호"),
+            words(
+                "the PG's transaction number, which a cancellation shares with its payment",
+                "PG사 거래번호, 취소 건은 원거래와 같은 번호를 씀",
+            ),
+        )
+        .required()
+        .identifying()
+        .stored(Storage::Plain),
+        field("order_no", Text, Field::OrderNo, words("order no.", "주문번호"), words("the merchant's order number", "가맹점 주문번호"))
             .stored(Storage::Plain),
-        field("order_no", Text, Field::OrderNo, "the merchant's order number").stored(Storage::Plain),
-        field("cpid", Text, Field::CpId, "the merchant's id at the PG").without_statistics(),
-        field("payment_status", Text, Field::PaymentStatus, "11 approved, 21 cancelled the same day, 22 cancelled later")
-            .required()
-            .identifying(),
-        field("pay_type", Text, Field::PayType, "payment method").without_statistics(),
-        field("acquirer_code", Text, Field::Acquirer, "card acquirer, such as CCLG (Shinhan) or CCBC (BC)").without_statistics(),
-        field("auth_amount", Amount, Field::AuthAmt, "approved amount").in_balance(1),
-        field("fee_rate", Rate, Field::FeeRate, "fee rate in percent, as given"),
-        field("fee", Amount, Field::Fee, "fee, NULL if the API sends -").in_balance(-1),
-        field("vat", Amount, Field::Vat, "VAT on the fee, NULL if the API sends -").in_balance(-1),
-        field("payment_amount", Amount, Field::PaymentAmt, "amount paid out, NULL if the API sends -").in_balance(-1),
-        field("final_amount", Amount, Field::FinalAmt, "amount for reconciliation, NULL if the API sends -"),
-        field("settle_cycle_code", Text, Field::SettleCycleCd, "settlement cycle").without_statistics(),
-        field("auth_date", Date, Field::AuthDt, "approval date, or the cancel date on a cancellation"),
-        field("payoff_date", Date, Field::PayoffDt, "pay date, as the row gives it"),
-        field("payoff_status", Text, Field::StatusCd, "01 pending, 03 paid"),
-        column("extra", Text, ColumnSource::Extra, "JSON of the fields that the manual does not name"),
-        column("source_row", Int32, ColumnSource::Position, "1-based position in the response").required().stored(Storage::Delta),
-        column("extracted_at", Timestamp, ColumnSource::ExtractedAt, "when the response headers arrived").required(),
-        column("run_id", Text, ColumnSource::RunId, "the run that wrote the row (UUIDv7)").required().without_statistics(),
+        field(
+            "cpid",
+            Text,
+            Field::CpId,
+            words("merchant id at the PG", "상점ID"),
+            words("the merchant's id at the PG", "PG사의 가맹점 ID"),
+        )
+        .without_statistics(),
+        field(
+            "payment_status",
+            Text,
+            Field::PaymentStatus,
+            words("payment status", "결제상태"),
+            words("11 approved, 21 cancelled the same day, 22 cancelled later", "11 승인, 21 당일취소, 22 일반취소"),
+        )
+        .required()
+        .identifying(),
+        field("pay_type", Text, Field::PayType, words("payment method", "결제수단"), words("payment method", "결제수단"))
+            .without_statistics(),
+        field(
+            "acquirer_code",
+            Text,
+            Field::Acquirer,
+            words("acquirer", "매입사코드"),
+            words("card acquirer, such as CCLG (Shinhan) or CCBC (BC)", "카드 매입사코드, 예: CCLG(신한), CCBC(BC)"),
+        )
+        .without_statistics(),
+        field("auth_amount", Amount, Field::AuthAmt, words("approved amount", "승인금액"), words("approved amount", "승인금액"))
+            .in_balance(1),
+        field(
+            "fee_rate",
+            Rate,
+            Field::FeeRate,
+            words("fee rate", "수수료율"),
+            words("fee rate in percent, as given", "수수료율(%), 응답 값 그대로"),
+        ),
+        field("fee", Amount, Field::Fee, words("fee", "수수료"), words("fee, NULL if the API sends -", "수수료, 응답이 -이면 NULL"))
+            .in_balance(-1),
+        field(
+            "vat",
+            Amount,
+            Field::Vat,
+            words("VAT", "부가세"),
+            words("VAT on the fee, NULL if the API sends -", "수수료의 부가세, 응답이 -이면 NULL"),
+        )
+        .in_balance(-1),
+        field(
+            "payment_amount",
+            Amount,
+            Field::PaymentAmt,
+            words("payout", "지급금액"),
+            words("amount paid out, NULL if the API sends -", "지급금액, 응답이 -이면 NULL"),
+        )
+        .in_balance(-1),
+        field(
+            "final_amount",
+            Amount,
+            Field::FinalAmt,
+            words("amount for reconciliation", "정산대사금액"),
+            words("amount for reconciliation, NULL if the API sends -", "정산대사금액, 응답이 -이면 NULL"),
+        ),
+        field(
+            "settle_cycle_code",
+            Text,
+            Field::SettleCycleCd,
+            words("settlement cycle", "정산주기"),
+            words("settlement cycle", "정산주기"),
+        )
+        .without_statistics(),
+        field(
+            "auth_date",
+            Date,
+            Field::AuthDt,
+            words("transaction date", "거래일자"),
+            words("approval date, or the cancel date on a cancellation", "승인 건은 승인일자, 취소 건은 취소일자"),
+        ),
+        field(
+            "payoff_date",
+            Date,
+            Field::PayoffDt,
+            words("pay date", "지급일"),
+            words("pay date, as the row gives it", "행에 적힌 지급일"),
+        ),
+        field(
+            "payoff_status",
+            Text,
+            Field::StatusCd,
+            words("payout status", "지급상태"),
+            words("01 pending, 03 paid", "01 지급대기, 03 지급완료"),
+        ),
+        column(
+            "extra",
+            Text,
+            ColumnSource::Extra,
+            words("other fields", "기타 항목"),
+            words("JSON of the fields that the manual does not name", "매뉴얼에 없는 항목(JSON)"),
+        ),
+        column(
+            "source_row",
+            Int32,
+            ColumnSource::Position,
+            words("row", "행 번호"),
+            words("1-based position in the response", "응답에서의 행 순서, 1부터"),
+        )
+        .required()
+        .stored(Storage::Delta),
+        column(
+            "extracted_at",
+            Timestamp,
+            ColumnSource::ExtractedAt,
+            words("extracted at", "수집 시각"),
+            words("when the response headers arrived", "응답 헤더를 받은 시각(UTC)"),
+        )
+        .required(),
+        column(
+            "run_id",
+            Text,
+            ColumnSource::RunId,
+            words("run", "실행 ID"),
+            words("the run that wrote the row (UUIDv7)", "이 행을 기록한 실행의 ID(UUIDv7)"),
+        )
+        .required()
+        .without_statistics(),
     ]
 };
 
@@ -259,6 +394,15 @@ pub enum SchemaFit {
 }
 
 impl SchemaFit {
+    /// Whether engines read files of such columns and of this version's correctly in one table.
+    #[must_use]
+    pub fn shares_a_table(self) -> bool {
+        match self {
+            Self::Same | Self::Appended => true,
+            Self::Widened | Self::Other => false,
+        }
+    }
+
     /// How a file of these columns, whose record states this version and fingerprint, fits.
     #[must_use]
     pub fn of(found: &Schema, stated_version: u32, stated_fingerprint: &str) -> Self {
@@ -317,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_file_fits_if_only_columns_that_may_be_null_were_added() {
-        let new = column("settled_by", ColumnType::Text, ColumnSource::Extra, "");
+        let new = column("settled_by", ColumnType::Text, ColumnSource::Extra, words("", ""), words("", ""));
         let appended = [COLUMNS, &[new]].concat();
         assert_eq!(fit(fields(COLUMNS), COLUMNS), SchemaFit::Same);
         assert_eq!(fit(fields(COLUMNS), &appended), SchemaFit::Appended);

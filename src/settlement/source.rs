@@ -46,6 +46,9 @@ fields! {
     StatusCd = "STATUS_CD",
 }
 
+/// Stands in the place of bytes that a source could not decode: a noncharacter, which no text has.
+pub const UNDECODABLE: char = '\u{FDD0}';
+
 /// What a row has for one field.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum SourceValue<'a> {
@@ -129,6 +132,13 @@ pub enum Malformed {
     KeyTwice(String),
     /// More unknown fields than are kept.
     TooManyFields,
+    /// This field, or one that the manual does not name, has bytes that the response's charset does not have.
+    Undecodable {
+        /// The field's name, if the manual names it.
+        field: Option<&'static str>,
+        /// Its text, with U+FFFD in the place of those bytes.
+        text: String,
+    },
 }
 
 /// The fields of a row that the manual does not name.

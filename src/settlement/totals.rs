@@ -8,14 +8,12 @@ use arrow_array::types::Decimal64Type;
 use arrow_array::{Array as _, RecordBatch};
 use serde_json::{Map, Value as Json, json};
 
-use super::columns::{AMOUNTS, COLUMNS, Column, ColumnSource, amounts};
+use super::columns::{COLUMNS, Column, ColumnSource, amounts};
 use super::digest::{Digest, RowHasher};
+use super::groups::{Group, Grouping};
 use super::source::Field;
+use super::sums::{Sums, sums_json};
 use super::values::{AMOUNT, Absent, format_decimal};
-
-/// Sums of the amount columns, in their order, in hundredths of a won. The sum of 2^63 rows with the largest amount fits an
-/// `i128`.
-pub type Sums = [i128; AMOUNTS];
 
 /// What is counted and summed over the rows of a day.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -93,13 +91,32 @@ pub struct ArrayTotals {
     nulls: [u64; COLUMNS.len()],
     digest: Digest,
     hasher: RowHasher,
+    grouping: Grouping,
 }
 
 impl ArrayTotals {
+    /// Rows.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Sums of the amount columns.
+    #[must_use]
+    pub fn sums(&self) -> &Sums {
+        &self.sums
+    }
+
     /// The digest of the rows.
     #[must_use]
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Rows and sums by code; `None` if there are too many codes to be listed.
+    #[must_use]
+    pub fn groups(&self) -> Option<Vec<Group>> {
+        self.grouping.groups()
     }
 
     /// The NULLs that a day record states, and those of columns that it did not know yet, counted as missing.
@@ -134,6 +151,9 @@ impl ArrayTotals {
             compare(&format!("number of NULLs in {}", column.name), has.to_string(), stated_nulls(stated.nulls, column).to_string());
         }
         compare("digest", self.digest.to_string(), stated.digest.to_owned());
+        if stated.groups.is_some() && stated.groups != self.groups().as_deref() {
+            found.push("its groups are not those that its record states".to_owned());
+        }
         found
     }
 
@@ -145,6 +165,7 @@ impl ArrayTotals {
     pub fn add(&mut self, batch: &RecordBatch) {
         let digest = &mut self.digest;
         self.hasher.contents(batch, |row| digest.add(row));
+        self.grouping.add(batch);
         self.rows += batch.num_rows() as u64;
         let status = COLUMNS.iter().position(|column| column.source == ColumnSource::Field(Field::StatusCd));
         if let Some(status) = status.and_then(|index| batch.column(index).as_string_opt::<i32>()) {
@@ -174,23 +195,12 @@ pub struct StatedTotals<'a> {
     pub nulls: &'a Json,
     /// The digest of the rows.
     pub digest: &'a str,
+    /// Rows and sums by code; older records have none.
+    pub groups: Option<&'a [Group]>,
 }
 
 /// The NULLs of a column that a day record states, of every kind.
 fn stated_nulls(nulls: &Json, column: &Column) -> u64 {
     let kinds = nulls.get(column.name).and_then(Json::as_object);
     kinds.into_iter().flat_map(Map::values).filter_map(Json::as_u64).sum()
-}
-
-/// Reads a sum as day records have it.
-#[must_use]
-pub fn parse_sum(text: &str) -> Option<i128> {
-    let (whole, part) = text.split_once('.')?;
-    (part.len() == usize::from(AMOUNT.decimals)).then(|| format!("{whole}{part}").parse().ok()).flatten()
-}
-
-/// Sums as results and day records have them: exact decimals in strings, keyed by column.
-#[must_use]
-pub fn sums_json(sums: &Sums) -> Map<String, Json> {
-    amounts().zip(sums).map(|((_, column), sum)| (column.name.to_owned(), Json::String(format_decimal(*sum, AMOUNT.decimals)))).collect()
 }

@@ -2,8 +2,10 @@
 //! parsed, responses worded and rows generated elsewhere.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::NaiveDate;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
@@ -11,7 +13,7 @@ use hyper::{Method, Request, StatusCode};
 use super::body::{Ending, ReplyBody};
 use super::counters::{Counters, Counts};
 use super::dates;
-use super::faults::{FaultContext, InjectedFault, TokenFault};
+use super::faults::{FaultContext, InjectedFault, Refusal, TokenFault};
 use super::json::SettlementJson;
 use super::lifecycle::Shown;
 use super::options::Options;
@@ -25,6 +27,9 @@ const INSPECTION: &str = "/_simulator/";
 const REQUESTS_PATH: &str = "/_simulator/requests";
 const ROWS_PATH: &str = "/_simulator/rows";
 
+/// The response to a request beyond `--sim-rate-limit`.
+const OVER_THE_LIMIT: Refusal = Refusal { status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(Duration::from_secs(1)) };
+
 /// A connection closed without a response.
 #[derive(Debug, thiserror::Error)]
 #[error("simulated reset")]
@@ -36,12 +41,15 @@ pub(super) struct Api {
     options: Options,
     tokens: Tokens,
     counters: Arc<Counters>,
+    /// Lets a second's requests through at once, and then as many per second.
+    limiter: Option<DefaultDirectRateLimiter>,
 }
 
 impl Api {
     pub(super) fn new(options: Options) -> Self {
         let tokens = Tokens::new(options.seed, options.token_ttl);
-        Self { options, tokens, counters: Arc::default() }
+        let limiter = options.rate_limit.map(|rate| RateLimiter::direct(Quota::per_second(rate)));
+        Self { options, tokens, counters: Arc::default(), limiter }
     }
 
     pub(super) fn credentials(&self) -> (&str, &str) {
@@ -68,6 +76,7 @@ impl Api {
             (_, Some(allowed)) if head.method != allowed => reply::not_allowed(&allowed),
             (REQUESTS_PATH, _) => reply::inspected(serde_json::to_vec(&self.counts()).unwrap_or_default()),
             (ROWS_PATH, _) => self.rows(head.uri.query().unwrap_or_default()).await,
+            _ if self.is_over_the_limit() => reply::refusal(OVER_THE_LIMIT),
             (TOKEN_PATH, _) => self.token(&Sent::read(&head, body).await),
             _ => self.settlement(&head, &Sent::read(&head, body).await).await?,
         };
@@ -77,6 +86,10 @@ impl Api {
             self.counters.responded(status);
         }
         Ok(reply)
+    }
+
+    fn is_over_the_limit(&self) -> bool {
+        self.limiter.as_ref().is_some_and(|limiter| limiter.check().is_err())
     }
 
     fn token(&self, sent: &Sent) -> Reply {
@@ -149,7 +162,7 @@ impl Api {
     async fn rows(&self, query: &str) -> Reply {
         let pay_date = query_value(query, "date");
         let Some(pay_date) = pay_date.as_deref().and_then(dates::parse) else {
-            return reply::bad_query("date: accepted is YYYY-MM-DD");
+            return reply::bad_query("date: expected YYYY-MM-DD");
         };
         let mut merchants = self.options.merchants.iter();
         let merchant = match query_value(query, "merchant") {
@@ -157,7 +170,7 @@ impl Api {
             Some(id) => merchants.position(|merchant| merchant.id == id),
         };
         let Some(merchant) = merchant else {
-            return reply::bad_query("merchant: accepted is an id from --sim-merchant");
+            return reply::bad_query("merchant: expected an id from --sim-merchant");
         };
         let json = SettlementJson::new(self.shown(merchant, pay_date), None);
         reply::settlement(ReplyBody::streamed(json, Ending::Whole, None).await)

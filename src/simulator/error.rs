@@ -10,19 +10,19 @@ pub(super) const MAX_KEY_CHARS: usize = 50;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
     /// `--sim-rows` is not a number, or too large.
-    #[error("--sim-rows {0:?}: accepted are N (rows on an average working day) and =N (exactly N rows every day), N up to {MAX_ROWS}")]
+    #[error("--sim-rows {0:?}: expected N (rows on an average working day) and =N (exactly N rows every day), N up to {MAX_ROWS}")]
     Rows(String),
     /// `--sim-merchant` is not an id and a key; only the id is shown.
-    #[error("--sim-merchant {0:?}: accepted is ID=KEY, an id of 1 to {MAX_ID_CHARS} and a key of 1 to {MAX_KEY_CHARS} characters")]
+    #[error("--sim-merchant {0:?}: expected ID=KEY, with an id of 1 to {MAX_ID_CHARS} and a key of 1 to {MAX_KEY_CHARS} characters")]
     Merchant(String),
     /// `--sim-merchant` names one id with two keys.
-    #[error("--sim-merchant {0:?}: duplicate: accepted is each id once")]
+    #[error("--sim-merchant {0:?}: duplicate: give each id once")]
     MerchantTwice(String),
     /// `--sim-today` is not a date.
-    #[error("--sim-today {0:?}: accepted is a date as YYYY-MM-DD")]
+    #[error("--sim-today {0:?}: expected a date as YYYY-MM-DD")]
     Today(String),
     /// `--sim-token-ttl` is not a duration, or zero.
-    #[error("--sim-token-ttl {0:?}: accepted is a duration above zero, such as 90s or 10m")]
+    #[error("--sim-token-ttl {0:?}: expected a duration above zero, such as 90s or 10m")]
     TokenTtl(String),
     /// `--sim-fault` does not follow the grammar.
     #[error("--sim-fault {spec:?}: {reason}")]

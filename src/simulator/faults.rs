@@ -18,9 +18,9 @@ use super::dates;
 use super::draw::{hash, mix};
 use super::error::OptionsError;
 
-const KINDS: &str = "accepted kinds are an HTTP status 400..599 (with +5s for Retry-After), cut, stall, reset, html, expire, \
+const KINDS: &str = "expected an HTTP status 400..599 (with +5s for Retry-After), cut, stall, reset, html, expire, \
                      code=XXXX, latency=D, token-STATUS and token-refused";
-const SCOPES: &str = "accepted after the kind are @YYYY-MM-DD, xN and :RATE, in this order";
+const SCOPES: &str = "expected @YYYY-MM-DD, xN and :RATE after the kind, in this order";
 const MILLION: u64 = 1_000_000;
 
 /// An HTTP status in place of a response.
@@ -180,7 +180,7 @@ fn parse_rule(spec: &str) -> Result<Rule, String> {
     };
     let kind = parse_kind(kind)?;
     if date.is_some() && matches!(kind, RuleKind::Token(_)) {
-        return Err("a token request has no pay date; accepted after a token- kind are xN and :RATE".into());
+        return Err("a token request has no pay date; expected xN and :RATE".into());
     }
     Ok(Rule { kind, date, first, millionths })
 }
@@ -199,7 +199,7 @@ fn parse_kind(text: &str) -> Result<RuleKind, String> {
             }
             if let Some(latency) = text.strip_prefix("latency=") {
                 let latency = humantime::parse_duration(latency);
-                return latency.map(RuleKind::Latency).map_err(|_| "accepted is a duration, such as latency=200ms".into());
+                return latency.map(RuleKind::Latency).map_err(|_| "expected a duration, such as latency=200ms".into());
             }
             if let Some(status) = text.strip_prefix("token-") {
                 return parse_refusal(status).map(|refusal| RuleKind::Token(TokenFault::Status(refusal)));
@@ -215,7 +215,7 @@ fn parse_code(code: &str) -> Result<String, String> {
     if legible && code != "0000" {
         return Ok(code.into());
     }
-    Err("accepted is a result code of four capitals and digits other than 0000, such as code=E999".into())
+    Err("expected a result code of four capitals and digits other than 0000, such as code=E999".into())
 }
 
 fn parse_refusal(text: &str) -> Result<Refusal, String> {
@@ -227,7 +227,7 @@ fn parse_refusal(text: &str) -> Result<Refusal, String> {
             humantime::parse_duration(wait)
                 .ok()
                 .filter(|wait| wait.subsec_nanos() == 0)
-                .ok_or("accepted as Retry-After are whole seconds, such as 429+5s")?,
+                .ok_or("expected whole seconds after the +, such as 429+5s")?,
         ),
     };
     Ok(Refusal { status, retry_after })

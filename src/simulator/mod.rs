@@ -4,6 +4,7 @@
 //! ```text
 //! Simulator ─ server ─ request → api ┬ tokens, faults, counters
 //!                                    └ reply ← body ← json ← lifecycle ← data ← row
+//! Books ──────────────────────────────────────────────────┘
 //! ```
 //!
 //! The response for a pay date follows from the seed, the merchant, the pay date and the
@@ -13,6 +14,7 @@
 
 mod api;
 mod body;
+mod books;
 mod counters;
 mod data;
 mod dates;
@@ -39,6 +41,7 @@ use tokio::task::JoinSet;
 
 use api::Api;
 
+pub use books::{Books, BooksError, BooksFault, BooksFaults, Difference};
 pub use counters::Counts;
 pub use error::OptionsError;
 pub use lifecycle::restated_on;

@@ -1,6 +1,7 @@
 //! The simulator's flags as typed, and the same validated: later code checks nothing again.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -39,6 +40,11 @@ pub struct SimulatorArgs {
     /// How long a token stays valid, such as 90s or 10m [default: 10m]
     #[arg(long, value_name = "D", help_heading = HEADING)]
     pub sim_token_ttl: Option<String>,
+
+    /// Requests per second that the simulator accepts, those for tokens included; the others receive status 429, with Retry-After
+    /// [default: no limit]
+    #[arg(long, value_name = "N", help_heading = HEADING, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sim_rate_limit: Option<u32>,
 
     /// What goes wrong (repeatable, first match wins): `KIND[@DATE][xN][:RATE]`, such as 500:0.2,
     /// 429+5s:0.1 or 503@2024-01-05x2. KIND is an HTTP status 400..599 (+5s adds Retry-After), cut,
@@ -81,6 +87,8 @@ pub struct Options {
     /// `None`: the clock's.
     pub(super) today: Option<NaiveDate>,
     pub(super) token_ttl: Duration,
+    /// Requests per second; `None` for no limit.
+    pub(super) rate_limit: Option<NonZeroU32>,
     pub(super) faults: Faults,
 }
 
@@ -92,6 +100,7 @@ impl Default for Options {
             merchants: vec![Merchant { id: "simulator".into(), key: "simulator-key".into() }],
             today: None,
             token_ttl: DEFAULT_TOKEN_TTL,
+            rate_limit: None,
             faults: Faults::default(),
         }
     }
@@ -133,6 +142,7 @@ impl TryFrom<&SimulatorArgs> for Options {
             options.token_ttl =
                 humantime::parse_duration(text).ok().filter(|ttl| !ttl.is_zero()).ok_or_else(|| OptionsError::TokenTtl(text.clone()))?;
         }
+        options.rate_limit = args.sim_rate_limit.and_then(NonZeroU32::new);
         options.faults = Faults::parse(&args.sim_fault)?;
         Ok(options)
     }
@@ -185,34 +195,34 @@ mod tests {
         let options = options("command").unwrap();
         assert_eq!((options.seed, options.volume), (1, Volume::Average(40)));
         assert_eq!(options.merchants, [Merchant { id: "simulator".into(), key: "simulator-key".into() }]);
-        assert_eq!((options.today, options.token_ttl), (None, Duration::from_mins(10)));
+        assert_eq!((options.today, options.token_ttl, options.rate_limit), (None, Duration::from_mins(10), None));
     }
 
     #[test]
     fn reads_every_flag() {
         let options = options(
             "command --sim-seed 7 --sim-rows =1000 --sim-merchant m1=a=b --sim-merchant m2=c --sim-today 2024-01-05 \
-             --sim-token-ttl 1m30s --sim-fault 500:0.2 --sim-fault cut",
+             --sim-token-ttl 1m30s --sim-rate-limit 10 --sim-fault 500:0.2 --sim-fault cut",
         )
         .unwrap();
         assert_eq!((options.seed, options.volume), (7, Volume::Exact(1000)));
         assert_eq!(options.merchants[0], Merchant { id: "m1".into(), key: "a=b".into() });
         assert_eq!(options.merchants.len(), 2);
         assert_eq!(options.today, NaiveDate::from_ymd_opt(2024, 1, 5));
-        assert_eq!(options.token_ttl, Duration::from_secs(90));
+        assert_eq!((options.token_ttl, options.rate_limit), (Duration::from_secs(90), NonZeroU32::new(10)));
         assert_eq!(self::options("command --sim-rows==3").unwrap().volume, Volume::Exact(3));
     }
 
     #[test]
     fn an_error_names_the_flag_and_the_value_but_no_key() {
         for (line, start) in [
-            ("--sim-rows -=5", "--sim-rows \"-=5\": accepted are N"),
-            ("--sim-rows +5", "--sim-rows \"+5\": accepted are N"),
-            ("--sim-rows 100000001", "--sim-rows \"100000001\": accepted are N"),
-            ("--sim-merchant =secret", "--sim-merchant \"\": accepted is ID=KEY"),
+            ("--sim-rows -=5", "--sim-rows \"-=5\": expected N"),
+            ("--sim-rows +5", "--sim-rows \"+5\": expected N"),
+            ("--sim-rows 100000001", "--sim-rows \"100000001\": expected N"),
+            ("--sim-merchant =secret", "--sim-merchant \"\": expected ID=KEY"),
             ("--sim-merchant m1=a --sim-merchant m1=b", "--sim-merchant \"m1\": duplicate"),
-            ("--sim-today 2024-02-30", "--sim-today \"2024-02-30\": accepted is a date"),
-            ("--sim-token-ttl 0s", "--sim-token-ttl \"0s\": accepted is a duration"),
+            ("--sim-today 2024-02-30", "--sim-today \"2024-02-30\": expected a date"),
+            ("--sim-token-ttl 0s", "--sim-token-ttl \"0s\": expected a duration"),
             ("--sim-fault boom:0.1", "--sim-fault \"boom:0.1\": "),
         ] {
             let line = line.replacen("--sim-rows -", "--sim-rows=-", 1);

@@ -131,6 +131,14 @@ impl Row {
         out.extend_from_slice(if self.paid { br#"","STATUS_CD":"03"}"# } else { br#"","STATUS_CD":"01"}"# });
     }
 
+    /// ORDERNO as text.
+    pub(super) fn order_no(&self) -> String {
+        let mut json = vec![b'"'];
+        self.push_order(&mut json);
+        json.push(b'"');
+        serde_json::from_slice(&json).unwrap_or_default()
+    }
+
     fn push_order(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(match self.order_style {
             OrderStyle::Plain => b"ORD-",

@@ -8,15 +8,15 @@ mod webhook;
 use std::time::Duration;
 
 use futures::future::OptionFuture;
+use reqwest::Url;
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Url, redirect};
 use serde_json::Value as Json;
 use tokio::task::JoinHandle;
 
 use crate::command::Command;
-use crate::cookiepay::http::is_loopback;
 use crate::engine::result::{RunResult, Status};
 use crate::errors::chain;
+use crate::http;
 use crate::settings::TelemetrySettings;
 
 /// How long a receiver is waited for.
@@ -48,7 +48,7 @@ impl Telemetry {
 
     /// Reports how a run ended.
     pub async fn run_ended(self, result: &RunResult) {
-        let Self { settings: TelemetrySettings { metrics_file, webhook, lineage }, start_event } = self;
+        let Self { settings: TelemetrySettings { metrics_file, webhook, lineage, lang }, start_event } = self;
         if let Some(path) = &metrics_file
             && let Err(error) = metrics::write(path, result)
         {
@@ -62,7 +62,7 @@ impl Telemetry {
             let event = openlineage::end_event(&lineage, result);
             warn("the OpenLineage collector", post(lineage.url.clone(), openlineage::headers(&lineage), event).await);
         });
-        let webhook = webhook.zip(webhook::message(result)).map(|(url, message)| async move {
+        let webhook = webhook.zip(webhook::message(result, lang)).map(|(url, message)| async move {
             warn("--notify-url", post(url, HeaderMap::new(), message).await);
         });
         let reports = async { tokio::join!(OptionFuture::from(lineage), OptionFuture::from(webhook)) };
@@ -73,17 +73,21 @@ impl Telemetry {
     }
 }
 
+/// Sends a message that is not about a run to the webhook. Slack's characters of its own are escaped.
+pub async fn notify(url: Url, mut message: Json) {
+    if let Some(text) = message["text"].as_str().map(webhook::escaped) {
+        message["text"] = text.into();
+    }
+    if let Err(error) = post(url, HeaderMap::new(), message).await {
+        tracing::warn!("--notify-url could not be notified: {error}");
+    }
+}
+
 /// Sends JSON. The URL, which may contain a secret, is in no error.
 async fn post(url: Url, headers: HeaderMap, body: Json) -> Result<(), String> {
-    let mut client = Client::builder()
-        .redirect(redirect::Policy::none())
-        .timeout(TIMEOUT)
-        .user_agent(concat!("cookiepay-etl/", env!("CARGO_PKG_VERSION")));
-    if is_loopback(&url) {
-        client = client.no_proxy();
-    }
     let request = async {
-        let request = client.build()?.post(url).headers(headers).header("Content-Type", "application/json").body(body.to_string());
+        let client = http::client(&url).timeout(TIMEOUT).build()?;
+        let request = client.post(url).headers(headers).header("Content-Type", "application/json").body(body.to_string());
         request.send().await
     };
     match request.await {

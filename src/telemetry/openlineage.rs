@@ -48,7 +48,7 @@ pub(super) fn end_event(lineage: &LineageSettings, result: &RunResult) -> Json {
         Status::Interrupted => "ABORT",
     };
     let mut facets = json!({});
-    let first = result.failures.first().map(|failure| format!("{}: {}", failure.pay_date, failure.message));
+    let first = result.failures.first().map(ToString::to_string);
     if let Some(message) = result.error.clone().or(first) {
         facets["errorMessage"] = facet("1-0-1/ErrorMessageRunFacet", json!({ "message": message, "programmingLanguage": "rust" }));
     }
@@ -93,7 +93,7 @@ fn table(result: &RunResult) -> Option<Json> {
     let name = if root.is_empty() { "settlements".to_owned() } else { format!("{root}/settlements") };
     let fields: Vec<Json> = COLUMNS
         .iter()
-        .map(|column| json!({ "name": column.name, "type": column.type_name(), "description": column.about }))
+        .map(|column| json!({ "name": column.name, "type": column.type_name(), "description": column.about.en }))
         .chain([json!({ "name": "pay_date", "type": "date", "description": "the requested pay date" })])
         .collect();
     let written = json!({

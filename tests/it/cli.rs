@@ -3,12 +3,13 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use crate::support::{Ran, binary, finish, run};
+use crate::support::api::{Api, Reply, envelope, row};
+use crate::support::{Ran, Run, binary, finish, run};
 
 #[test]
 fn help_is_unchanged() {
     insta::assert_snapshot!("help", run(&["--help"]).ok().stdout);
-    for command in ["backfill", "check", "lookup", "schema", "simulate"] {
+    for command in ["backfill", "check", "delta", "lookup", "reconcile", "report", "schema", "simulate"] {
         insta::assert_snapshot!(format!("help_{command}"), run(&[command, "--help"]).ok().stdout);
     }
 }
@@ -118,23 +119,6 @@ fn the_key_may_come_from_a_file() {
 }
 
 #[test]
-fn the_published_schema_is_what_the_binary_prints() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
-    for (format, file) in [
-        ("text", "settlements.txt"),
-        ("json", "settlements.json"),
-        ("arrow", "settlements.arrow.txt"),
-        ("duckdb", "settlements.duckdb.sql"),
-        ("athena", "settlements.athena.sql"),
-        ("spark", "settlements.spark.sql"),
-    ] {
-        let printed = run(&["schema", "--format", format]).ok().stdout;
-        let published = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
-        assert!(printed == published, "schemas/{file} is not what `cookiepay-etl schema --format {format}` prints:\n{printed}");
-    }
-}
-
-#[test]
 fn check_prints_one_line_per_requirement() {
     let lake = tempfile::tempdir().unwrap();
     let dest = lake.path().to_str().unwrap();
@@ -165,13 +149,123 @@ fn lookup_prints_rows_in_each_form() {
     let tid = first["transaction_id"].as_str().unwrap();
     assert!(first["auth_amount"].as_str().unwrap().ends_with(".00"));
     let mut csv = csv::Reader::from_reader(std::io::Cursor::new(lookup(&["--output", "csv"])));
-    assert_eq!(csv.headers().unwrap().len(), 21);
+    assert_eq!((csv.headers().unwrap().len(), &csv.headers().unwrap()[0]), (22, "pay_date"));
     assert_eq!(csv.records().map(Result::unwrap).count(), json.lines().count());
     let one = lookup(&["--output", "json", "--tid", tid]);
     assert!(!one.is_empty() && one.lines().all(|line| line.contains(tid)));
     assert!(lookup(&["--output", "text"]).contains("transaction_id"));
-    assert_eq!(lookup(&["--output", "json", "--tid", "none"]), "");
+    let unknown = run(&["lookup", "--env", "simulator", "--date", "2024-01-05", "--tid", "none"]).exits(3);
+    assert!(unknown.stderr.contains("pay date 2024-01-05 has no transaction none"), "{unknown:?}");
+    let text = lookup(&["--output", "text"]);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.contains("11 approved") && text.contains("03 paid"), "{text}");
     run(&["lookup", "--env", "simulator", "--date", "2024-01-05", "--sim-fault", "404"]).exits(6);
+}
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let lake = tempfile::tempdir().unwrap();
+    let dest = lake.path().to_str().unwrap();
+    run(&["backfill", "--env", "simulator", "--from", "2024-01-02", "--to", "2024-01-03", "--dest", dest]).ok();
+    let day = ["--env", "simulator", "--date", "2024-01-02"];
+    let commands: [&[&str]; 8] = [
+        &[&["lookup", "--output", "csv"][..], &day].concat(),
+        &[&["lookup", "--output", "json"][..], &day].concat(),
+        &["status", "--dest", dest],
+        &["verify", "--dest", dest, "--output", "json"],
+        &["schema", "--format", "duckdb"],
+        &["completions", "bash"],
+        &["--help"],
+        &["backfill", "--env", "simulator", "--from", "2024-01-02", "--to", "2024-01-03", "--dest", dest],
+    ];
+    for arguments in commands {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command.args(arguments).stdout(full).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("cannot write to stdout"), "{arguments:?}: {stderr}");
+        // a reader that has seen enough is no failure
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
+        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_text_of_a_result_is_for_people() {
+    let api = Api::new(|request| match (request.date(), request.earlier) {
+        ("20240106" | "20240107" | "20240108", _) => Reply::new(404, &[], "closed"),
+        (date, 0) => Reply::json(envelope(&[row(date, &[])])),
+        (date, _) => Reply::json(envelope(&[row(date, &[("PAYMENTAMT", "1234567")])])),
+    });
+    let lake = tempfile::tempdir().unwrap();
+    let backfill = || Run::backfill(&api).days("2024-01-05", "2024-01-08").into(lake.path()).args(["--retries", "0", "--refetch", "all"]);
+    backfill().exits(3);
+    let ran = backfill().args(["--output", "text"]).exits(3);
+    let shown = ran.stdout.lines().filter(|line| !line.contains(" run ")).collect::<Vec<_>>().join("\n");
+    let of_this_build = |line: &str| if line.trim_start().starts_with("written") { String::new() } else { line.trim_end().to_owned() };
+    insta::assert_snapshot!(shown.lines().map(of_this_build).collect::<Vec<_>>().join("\n"));
+    // a failure is shown once, whatever stderr is
+    assert_eq!(ran.stdout.matches("HTTP 404").count() + ran.stderr.matches("HTTP 404").count(), 1, "{ran:?}");
+}
+
+#[test]
+fn delta_states_for_people_what_it_changed() {
+    let root = tempfile::tempdir().unwrap();
+    let lake = root.path().join("lake").to_str().unwrap().to_owned();
+    let days = ["--env", "simulator", "--from", "2024-01-30", "--to", "2024-02-02", "--rate-limit", "0"];
+    run(&[&["backfill", "--dest", &lake][..], &days].concat()).ok();
+    // stdout is a pipe, and yet no JSON
+    let first = run(&["delta", "--dest", &lake]).ok().stdout;
+    assert!(first.starts_with("Delta table: version 0, 4 days added or replaced, 2 files added, 0 removed\nsuccess (exit 0)"), "{first}");
+    let again = run(&["delta", "--dest", &lake]).ok().stdout;
+    assert!(again.starts_with("Delta table: version 0, nothing to do\n"), "{again}");
+    let json: serde_json::Value = serde_json::from_str(&run(&["delta", "--dest", &lake, "--output", "json"]).ok().stdout).unwrap();
+    assert_eq!(json["delta"]["version"], 0);
+    // a run that writes the table states it, too
+    let run =
+        run(&[&["backfill", "--dest", &lake, "--delta", "--output", "text", "--refetch", "all", "--sim-seed", "2"][..], &days].concat())
+            .ok();
+    assert!(run.stdout.contains("\nDelta table: version 1, "), "{run:?}");
+}
+
+#[test]
+fn a_command_that_could_not_begin_prints_no_table_of_zeros() {
+    let ran =
+        run(&["backfill", "--env", "simulator", "--from", "2024-01-02", "--to", "2024-01-01", "--dest", "x", "--output", "text"]).exits(2);
+    assert!(!ran.stdout.contains("published") && ran.stdout.contains("failed (exit 2)"), "{ran:?}");
+    assert_eq!(ran.stderr.matches("2024-01-02").count(), 1, "{ran:?}");
+    let ran = run(&["backfill", "--output", "text", "--bogus"]).exits(2);
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
+fn the_settings_file_holds_every_setting() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+    let settings = format!(
+        "env = \"simulator\"\ndest = {:?}\nsince = 2024-01-02\nahead = 0\nlookback = 3\nrecheck = 10\nsettle_window = 9\nlog_format = \"json\"\noutput = \"json\"\nresult_file = {:?}\nempty_codes = [\"E008\"]\nlang = \"ko\"\n",
+        path("lake"),
+        path("result.json")
+    );
+    std::fs::write(path("etl.toml"), settings).unwrap();
+    let config = path("etl.toml");
+    run(&["sync", "--config", &config, "--sim-today", "2024-01-05", "--dry-run"]).ok();
+    let ran = run(&["backfill", "--config", &config, "--from", "2024-01-02", "--to", "2024-01-02"]).ok();
+    assert!(ran.stderr.lines().all(|line| line.starts_with('{')), "{ran:?}");
+    let written: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path("result.json")).unwrap()).unwrap();
+    assert_eq!(written, ran.result());
+    for command in ["status", "verify"] {
+        assert_eq!(run(&[command, "--config", &config]).ok().result()["command"], command);
+    }
+    // flags that name one run's range, input or output are none of the file's
+    for key in ["from", "to", "date", "dry_run"] {
+        std::fs::write(path("other.toml"), format!("{key} = \"2024-01-01\"\n")).unwrap();
+        let ran = run(&["sync", "--config", &path("other.toml"), "--env", "simulator", "--dest", "x"]).exits(2);
+        assert!(ran.stderr.contains(&format!("unknown key `{key}`")), "{ran:?}");
+    }
 }
 
 #[test]
@@ -179,7 +273,7 @@ fn manual_pages_are_written_for_each_command() {
     let folder = tempfile::tempdir().unwrap();
     run(&["man", folder.path().to_str().unwrap()]).ok();
     let page = std::fs::read_to_string(folder.path().join("cookiepay-etl-sync.1")).unwrap();
-    assert!(page.contains("Fetch closed days up to this many days old again"));
+    assert!(page.contains("Fetch closed days again if their pay date"));
     assert!(folder.path().join("cookiepay-etl.1").exists());
     assert!(run(&["man", "/no/such/folder"]).exits(2).stderr.contains("/no/such/folder"));
 }

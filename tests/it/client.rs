@@ -72,7 +72,7 @@ fn a_new_token_that_is_refused_ends_the_run_with_exit_4() {
     let api = Api::new(|_| Reply::new(401, &[], ""));
     let lake = tempfile::tempdir().unwrap();
     let ran = walk(&api, lake.path(), "2024-01-31", &["--retries", "1"]).exits(4);
-    assert!(ran.result()["failures"][0]["message"].as_str().unwrap().contains("401"), "{ran:?}");
+    assert!(ran.result()["failures"][0]["message"].as_str().unwrap().contains("HTTP 401"), "{ran:?}");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn every_walker_obeys_retry_after() {
         let days = ("2024-01-01", "2024-01-31");
         let ran = at_rate(&api, lake.path(), days, &["--concurrency", "2", "--rate-limit", rate]).ok();
         assert!(began.elapsed() >= Duration::from_secs(2), "{ran:?}");
-        assert!(ran.stderr.contains("429"), "{ran:?}");
+        assert!(ran.stderr.contains("HTTP 429"), "{ran:?}");
         // every walker learns of the wait quickly; nothing is requested while it lasts
         let requests = api.settlements();
         let refused = requests.iter().find(|request| request.date() == "20240101").unwrap().at;

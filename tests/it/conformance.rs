@@ -38,6 +38,7 @@ conforms!(
     a_damaged_file_is_replaced,
     runs_at_once_lose_no_version,
     a_lost_day_is_rebuilt,
+    the_index_costs_only_time,
     check_leaves_nothing
 );
 
@@ -176,4 +177,24 @@ async fn a_lost_day_is_rebuilt(dest: Dest) {
 async fn check_leaves_nothing(dest: Dest) {
     run(&["check", "--env", "simulator", "--dest", &dest.url, "--date", DAY]).ok();
     assert_eq!(dest.names().await, Vec::<String>::new());
+}
+
+async fn the_index_costs_only_time(dest: Dest) {
+    const INDEX: &str = "ledger/m1.parquet";
+    let api = Api::in_turn(vec![envelope(&[row("20240105", &[])]), envelope(&[row("20240105", &[("FEE", "231")])])]);
+    let fetch = || Run::backfill(&api).days(DAY, DAY).into(&dest.url).args(["--refetch", "all"]).ok();
+    let status = || Run::new("status").into(&dest.url).args(["--output", "json"]).ok().stdout;
+    fetch();
+    fetch();
+    let (index, shown) = (dest.get(INDEX).await, status());
+    assert!(shown.contains(r#""restated":true"#), "{shown}");
+    dest.put(INDEX, b"PAR1".to_vec()).await;
+    assert_eq!(status(), shown);
+    dest.delete(INDEX).await;
+    assert_eq!(status(), shown);
+    // a run that changes nothing writes it again, as it was
+    fetch();
+    assert_eq!(status(), shown);
+    assert_eq!(dest.get(INDEX).await.len(), index.len());
+    Run::new("verify").into(&dest.url).ok();
 }

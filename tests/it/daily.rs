@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use crate::support::api::{Api, Reply, envelope, row};
 use crate::support::lake::{day_file, files, redate, rows};
-use crate::support::{Ran, Run};
+use crate::support::{Ran, Run, loopback_client};
 use chrono::{Days, NaiveDate, NaiveTime, TimeDelta};
 use cookiepay_etl::calendar::Clock;
 use cookiepay_etl::command::Command;
-use cookiepay_etl::cookiepay::client::{Client, ClientConfig, Credentials};
+use cookiepay_etl::cookiepay::client::{Client, ClientConfig};
+use cookiepay_etl::cookiepay::credentials::Credentials;
 use cookiepay_etl::cookiepay::throttle::Throttle;
 use cookiepay_etl::engine::outcome::{DayOutcome, Observer};
 use cookiepay_etl::engine::result::RunResult;
@@ -60,7 +61,8 @@ async fn sync(simulator: &Simulator, lake: &Path, since: NaiveDate, today: Naive
         max_response_bytes: 1 << 20,
         clock: Arc::new(move || noon_in_seoul),
     };
-    let client = Client::new(config, Credentials { api_id: id.to_owned(), key: key.to_owned().into() }).unwrap();
+    let client =
+        Client::new(config, Credentials { api_id: id.to_owned(), key: key.to_owned().into(), key_source: "the test".into() }).unwrap();
     let dest = Destination::parse(lake.to_str().unwrap()).unwrap();
     let lake = Lake::open(&dest, false).await.unwrap().unwrap();
     let clock: Clock = Arc::new(move || noon_in_seoul);
@@ -70,12 +72,13 @@ async fn sync(simulator: &Simulator, lake: &Path, since: NaiveDate, today: Naive
         dest: dest.to_string(),
         concurrency: 4,
         clock: clock.clone(),
+        delta: true,
     };
     let job = FetchJob {
-        merchants: vec![MerchantClient { client, merchant: MerchantName::new(id).unwrap() }],
+        merchants: vec![MerchantClient { client, merchant: MerchantName::new(id).unwrap(), since: None }],
         from: Some(since),
         to: today + Days::new(7),
-        mode: Mode::Sync(Daily { today, lookback_days: 21, settle_window: SettleWindow { today, days: 60 } }),
+        mode: Mode::Sync(Daily { today, lookback_days: 21, recheck_days: 365, settle_window: SettleWindow { today, days: 60 } }),
         environment: Environment::Simulator,
         source_url: "embedded simulator".into(),
         reading: Reading { empty_codes: vec!["E008".into()], bad_rows: BadRows::Fail },
@@ -108,7 +111,7 @@ async fn a_quarter_synced_daily_always_equals_the_api() {
     let lake = tempfile::tempdir().unwrap();
     let since = date("2024-01-01");
     let last = since + Days::new(90);
-    let http = reqwest::Client::new();
+    let http = loopback_client();
     let restated = |seed: u64| -> Vec<NaiveDate> {
         since.iter_days().take(91).filter(|day| restated_on(seed, MERCHANT, *day).is_some_and(|on| on <= last)).collect()
     };
@@ -172,6 +175,39 @@ fn a_second_sync_fetches_only_open_days() {
     assert_eq!(fetched_dates(&api)[..].len(), all.len() + 8, "today and the seven days after it are open");
     assert_eq!(ran.stderr, "");
     assert_eq!(ran.result()["command"], "sync");
+}
+
+#[test]
+fn closed_days_are_rechecked_in_turn() {
+    let api = Api::one_row();
+    let lake = tempfile::tempdir().unwrap();
+    let (first, _) = days(70, 0);
+    let since = first.to_string();
+    let ahead = ["--ahead", "0"];
+    sync_command(&api, lake.path(), &[&ahead[..], &["--since", &since]].concat()).ok();
+    let today = first + Days::new(70);
+    // as if they had been fetched the day before; the others were written today, and wait
+    let ages = [60, 59, 31, 30, 29, 8];
+    for age in ages {
+        redate(&day_file(lake.path(), &(today - Days::new(age)).to_string()), chrono::Utc::now() - TimeDelta::days(1));
+    }
+    let fetched = |more: &[&str]| {
+        let plan = sync_command(&api, lake.path(), &[&ahead[..], &["--dry-run"], more].concat()).ok().result();
+        let planned = plan["days"].as_array().unwrap().iter().filter(|day| day["action"] == "fetch");
+        let ages = planned.map(|day| (today - day["pay_date"].as_str().unwrap().parse::<NaiveDate>().unwrap()).num_days());
+        ages.filter(|age| *age > 7).collect::<Vec<_>>()
+    };
+    assert_eq!(fetched(&[]), [60, 30]);
+    assert_eq!(fetched(&["--recheck", "59"]), [30]);
+    assert_eq!(fetched(&["--recheck", "0"]), [0i64; 0]);
+    assert_eq!(fetched(&["--since", &(today - Days::new(40)).to_string()]), [30]);
+    // and a restatement that a rechecked day shows is reported
+    let restating = Api::new(|request| Reply::json(envelope(&[row(request.date(), &[("FEE", "231")])])));
+    let ran = sync_command(&restating, lake.path(), &[&ahead[..], &["--lookback", "0"]].concat()).ok();
+    let result = ran.result();
+    let restated = result["restated"].as_array().unwrap().iter().map(|day| day["pay_date"].as_str().unwrap());
+    let restated: Vec<&str> = restated.collect();
+    assert_eq!(restated, [(today - Days::new(60)).to_string(), (today - Days::new(30)).to_string()]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::lake::{Row, files, rows};
-use crate::support::run;
+use crate::support::{loopback_client, peak_kib, run};
 use cookiepay_etl::simulator::{Options, Simulator, SimulatorArgs};
 
 const RANGE: [&str; 4] = ["--from", "2024-01-01", "--to", "2024-12-31"];
@@ -69,10 +69,11 @@ async fn every_row_served_is_in_the_lake_exactly_once() {
     ]);
     command.arg("--dest").arg(lake.path()).env("COOKIEPAY_API_KEY", key);
     let ran = tokio::task::spawn_blocking(move || crate::support::finish(&mut command)).await.unwrap().ok();
+    let http = loopback_client();
     let mut served_rows = 0;
     for day in 1..=31 {
         let url = format!("{}/_simulator/rows?date=2024-01-{day:02}&merchant={id}", simulator.base_url());
-        let response_body = reqwest::get(url).await.unwrap().bytes().await.unwrap();
+        let response_body = http.get(url).send().await.unwrap().bytes().await.unwrap();
         let response_body: serde_json::Value = serde_json::from_slice(&response_body).unwrap();
         let served = response_body["DATA"].as_array().cloned().unwrap_or_default();
         let landed = rows(&lake.path().join(format!("settlements/pay_date=2024-01-{day:02}/{id}.parquet")));
@@ -105,13 +106,6 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// The process's peak memory, in KiB.
-fn peak_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
 }
 
 /// Memory does not grow with the day: the bound is far below the size of the response.

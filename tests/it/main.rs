@@ -2,19 +2,27 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs, reason = "a test that cannot go on should panic; nothing is exported")]
 
+mod books;
 mod cli;
 mod client;
 mod conformance;
 mod daily;
 mod hostile;
+mod ledger;
 mod long_runs;
 mod merchants;
 mod publishing;
 mod readers;
 mod rebuild;
+mod reconcile;
+mod report;
 mod responses;
 mod restatements;
+mod schema;
 mod seeds;
+mod settings;
+mod shards;
 mod simulator;
+mod stores;
 mod support;
 mod telemetry;

@@ -101,6 +101,50 @@ fn replacing_one_pair_of_equal_rows_by_another_is_a_restatement() {
 }
 
 #[test]
+fn what_was_open_is_updated_and_what_was_closed_is_restated() {
+    let day = "20240105";
+    let pending = row(day, &[("STATUS_CD", r#""01""#)]);
+    let second = row(day, &[("TRXID", r#""B""#), ("STATUS_CD", r#""01""#)]);
+    let paid = [row(day, &[]), row(day, &[("TRXID", r#""B""#)])];
+    let restated = [row(day, &[]), row(day, &[("TRXID", r#""B""#), ("PAYMENTAMT", "9000")])];
+    let api = Api::in_turn(vec![
+        envelope(std::slice::from_ref(&pending)),
+        envelope(&[pending, second]),
+        envelope(&paid),
+        envelope(&paid),
+        envelope(&restated),
+    ]);
+    let lake = tempfile::tempdir().unwrap();
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        let result = again(&api, lake.path()).ok().result();
+        let status = Run::new("status").into(lake.path()).args(["--output", "json"]).ok().result();
+        let updated = result["updated"].as_array().unwrap();
+        assert_eq!(result["dates"]["updated"], updated.len());
+        assert_eq!(result["merchants"][0]["dates"]["updated"], updated.len());
+        seen.push((updated.clone(), result["restated"].as_array().unwrap().len(), status["days"][0]["restated"].clone()));
+    }
+    let updated = |before: u64, after: u64| {
+        vec![serde_json::json!({ "merchant_id": "m1", "pay_date": DAY, "rows_before": before, "rows_after": after })]
+    };
+    let no = serde_json::json!(false);
+    assert_eq!(
+        seen,
+        [
+            (vec![], 0, no.clone()),
+            (updated(1, 2), 0, no.clone()),
+            (updated(2, 2), 0, no.clone()),
+            (vec![], 0, no),
+            (vec![], 1, true.into())
+        ]
+    );
+    let kept = files(lake.path()).iter().filter(|file| file.starts_with("history/")).count();
+    assert_eq!(kept, 3, "each replaced version is kept, whether it was open or closed");
+    let shown = Run::new("status").into(lake.path()).ok().stdout;
+    assert!(shown.contains("R restated 1"), "{shown}");
+}
+
+#[test]
 fn a_restated_day_is_replaced_and_reported_and_its_old_version_kept() {
     let day = "20240105";
     let same = row(day, &[]);

@@ -78,16 +78,61 @@ fn status_fails_if_days_are_missing() {
     status(lake.path(), &["--require-complete", "--api-id", "m2", "--from", FROM, "--to", FROM], 3);
     let empty = tempfile::tempdir().unwrap();
     status(empty.path(), &["--require-complete"], 3);
-    status(empty.path(), &[], 0);
-    run(&["status", "--dest", "/nowhere/at/all"]).exits(7);
+    run(&["status", "--require-complete", "--dest", "/nowhere/at/all"]).exits(3);
     run(&["status", "--dest", "x", "--from", "2024-02-01", "--to", "2024-01-01"]).exits(2);
+}
+
+#[test]
+fn a_command_that_finds_nothing_to_read_fails_and_names_what_it_looked_for() {
+    let lake = lake();
+    let root = lake.path().to_str().unwrap().to_owned();
+    let empty = tempfile::tempdir().unwrap();
+    let table = format!("{root}/settlements");
+    for command in ["status", "verify"] {
+        let failed = |more: &[&str]| run(&[&[command], more].concat()).exits(2).stderr;
+        assert!(failed(&["--dest", &root, "--api-id", "m11"]).contains("no day of merchant m11: it holds days of m1"));
+        assert!(failed(&["--dest", &root, "--api-id", "m1", "--api-id", "m2"]).contains("no day of merchant m2"));
+        assert!(failed(&["--dest", &table]).contains(&format!("use --dest {root}")));
+        assert!(failed(&["--dest", empty.path().to_str().unwrap()]).contains("holds no day"));
+        assert!(failed(&["--dest", "/nowhere/at/all"]).contains("there is no folder /nowhere/at/all"));
+        // the variable that names the merchant to fetch does not hide the others
+        Run::new(command).into(&root).env("COOKIEPAY_API_ID", "m9").ok();
+    }
+    // a range without days is missing, and does not count as nothing
+    let missing = verify(lake.path(), &["--from", "2023-01-01", "--to", "2023-01-02"], 5);
+    assert_eq!(missing["differences"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_destination_that_is_no_folder_or_lies_inside_the_lake() {
+    let lake = lake();
+    let day = lake.path().join(format!("settlements/pay_date={FROM}"));
+    Run::rebuild().days(FROM, FROM).into(day.join("m1.parquet")).exits(2);
+    for command in ["status", "verify"] {
+        let ran = Run::new(command).into(&day).exits(2);
+        assert!(ran.stderr.trim_end().ends_with(&format!("use --dest {}", lake.path().display())), "{ran:?}");
+        let ran = Run::new(command).into(day.join("m1.parquet")).exits(2);
+        assert!(ran.stderr.contains("not a directory"), "{ran:?}");
+    }
+}
+
+#[test]
+fn the_calendar_names_the_files_that_cannot_be_read() {
+    let lake = lake();
+    let file = day_file(lake.path(), FROM);
+    std::fs::remove_file(&file).unwrap();
+    // to read a pipe would wait for somebody who writes to it
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let ran = Run::new("status").into(lake.path()).ok();
+    assert!(ran.stdout.contains(&format!("{FROM}: its file cannot be read: ")), "{ran:?}");
+    verify(lake.path(), &[], 5);
 }
 
 #[test]
 fn status_is_a_calendar_for_people() {
     let lake = lake();
     let shown = run(&["status", "--output", "text", "--dest", lake.path().to_str().unwrap(), "--to", "2024-01-10"]).ok().stdout;
-    insta::assert_snapshot!(shown);
+    insta::assert_snapshot!(shown.replace(lake.path().to_str().unwrap(), "LAKE"));
 }
 
 #[test]

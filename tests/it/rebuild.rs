@@ -46,11 +46,11 @@ fn unchanged_days_stay_untouched_without_a_request() {
     Run::backfill(&api).days(DAY, "2024-01-07").into(lake.path()).arg("--keep-raw").ok();
     let before: Vec<Vec<u8>> = files(lake.path()).iter().map(|file| std::fs::read(lake.path().join(file)).unwrap()).collect();
     let requests = api.settlements().len();
-    let result = rebuild(lake.path(), (DAY, "2024-01-08"), &[]).ok().result();
+    let result = rebuild(lake.path(), (DAY, "2024-01-07"), &[]).ok().result();
     assert_eq!(result["command"], "rebuild");
     assert_eq!(
         result["dates"],
-        json!({ "planned": 4, "published": 0, "unchanged": 3, "skipped": 1, "failed": 0, "not_attempted": 0, "empty": 0 })
+        json!({ "planned": 3, "published": 0, "unchanged": 3, "skipped": 0, "failed": 0, "not_attempted": 0, "empty": 0, "updated": 0 })
     );
     assert_eq!((&result["rows"], &result["requests"], &result["merchants"][0]["merchant_id"]), (&3.into(), &0.into(), &"m1".into()));
     let after: Vec<Vec<u8>> = files(lake.path()).iter().map(|file| std::fs::read(lake.path().join(file)).unwrap()).collect();
@@ -198,6 +198,74 @@ fn a_response_that_contains_a_secret_is_not_kept() {
     assert!(record(&day_file(lake.path(), DAY)).get("raw").is_none());
 }
 
+/// The only response that was kept: its header, and its bytes as received.
+fn saved(lake: &Path) -> (String, Json, Vec<u8>) {
+    let kept = below(lake, "raw/");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let bytes = std::fs::read(&kept[0]).unwrap();
+    let length = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
+    let name = kept[0].strip_prefix(lake).unwrap().to_str().unwrap().to_owned();
+    (name, serde_json::from_slice(&bytes[8..8 + length]).unwrap(), zstd::decode_all(&bytes[..]).unwrap())
+}
+
+#[test]
+fn a_refused_response_is_kept_and_named() {
+    let html = "<html><body>점검 중입니다</body></html>";
+    for (body, kind) in [
+        (r#"{"RESULTCODE":"0000","ROWS":[{"TRXID":"A"}]}"#, "contract"),
+        (r#"{"RESULTCODE":"E999","RESULTMSG":"system error"}"#, "upstream"),
+        (html, "upstream"),
+        (r#"{"RESULTCODE":"0000","DATA":[{"TRXID":"#, "upstream"),
+    ] {
+        let (api, lake) = (Api::responding(body), tempfile::tempdir().unwrap());
+        let ran = Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--keep-raw", "--retries", "1"]).ran();
+        let message = ran.failure(kind);
+        let (name, header, received) = saved(lake.path());
+        assert!(message.ends_with(&format!("what was received is kept as {name}")), "{message}");
+        assert_eq!(String::from_utf8(received).unwrap(), body);
+        assert!(message.starts_with(header["refused"].as_str().unwrap()), "{header}");
+        // without --keep-raw, nothing is
+        let bare = tempfile::tempdir().unwrap();
+        Run::backfill(&api).days(DAY, DAY).into(bare.path()).args(["--retries", "0"]).ran().failure(kind);
+        assert_eq!(files(bare.path()), [""; 0]);
+    }
+}
+
+#[test]
+fn a_refused_response_that_contains_a_secret_is_not_kept() {
+    for compressed in [false, true] {
+        let api = Api::new(move |request| {
+            let body = format!("<html>{} {KEY} {}</html>", "x".repeat(100), request.headers["token"]);
+            if !compressed {
+                return Reply::new(200, &[], body);
+            }
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut gzip, body.as_bytes()).unwrap();
+            Reply::new(200, &[("Content-Encoding", "gzip")], gzip.finish().unwrap())
+        });
+        let lake = tempfile::tempdir().unwrap();
+        let ran = Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--keep-raw", "--retries", "0"]).exits(6);
+        assert_eq!(files(lake.path()), [""; 0], "{ran:?}");
+        assert!(!ran.prints(KEY));
+    }
+}
+
+#[test]
+fn a_refused_response_does_not_stand_in_the_way_of_a_rebuild() {
+    let good = envelope(&[row("20240105", &[])]);
+    let lake = kept(vec![good, r#"{"RESULTCODE":"E999","RESULTMSG":"system error"}"#.to_owned()]);
+    assert_eq!(below(lake.path(), "raw/").len(), 2);
+    let ran = rebuild(lake.path(), (DAY, DAY), &[]).ok();
+    assert_eq!(ran.result()["dates"]["unchanged"], 1);
+    assert!(ran.stderr.contains("it was refused when it arrived"), "{ran:?}");
+    std::fs::remove_file(day_file(lake.path(), DAY)).unwrap();
+    assert_eq!(rebuild(lake.path(), (DAY, DAY), &[]).ok().result()["dates"]["published"], 1);
+    verified(lake.path());
+    // with nothing but refused ones, a missing day is not repaired
+    let lake = kept(vec![r#"{"RESULTCODE":"E999","RESULTMSG":"system error"}"#.to_owned()]);
+    assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(5).failure("guard").contains("had been refused"));
+}
+
 #[test]
 fn an_older_response_never_replaces_a_later_day() {
     let lake = kept(vec![envelope(&[row("20240105", &[])])]);
@@ -205,7 +273,7 @@ fn an_older_response_never_replaces_a_later_day() {
     Run::backfill(&later).days(DAY, DAY).into(lake.path()).args(["--refetch", "all"]).ok();
     let ran = rebuild(lake.path(), (DAY, DAY), &[]).ok();
     assert_eq!(ran.result()["dates"]["skipped"], 1);
-    assert!(ran.stderr.contains("none as late"), "{ran:?}");
+    assert!(ran.stderr.contains("their files are intact"), "{ran:?}");
     assert_eq!(rows(&day_file(lake.path(), DAY))[0]["fee"], "231.00");
 }
 
@@ -240,9 +308,10 @@ fn a_dry_run_prints_what_each_day_would_be_rebuilt_from() {
     Run::backfill(&api).days("2024-01-06", "2024-01-06").into(lake.path()).ok();
     let before = files(lake.path());
     let plan = rebuild(lake.path(), (DAY, "2024-01-07"), &["--dry-run"]).ok().result();
-    assert_eq!(plan["dates"], json!({ "planned": 3, "skip": 2, "rebuild": 1 }));
+    assert_eq!(plan["dates"], json!({ "planned": 3, "skip": 1, "rebuild": 2 }));
     let actions: Vec<&Json> = plan["days"].as_array().unwrap().iter().map(|day| &day["action"]).collect();
-    assert_eq!(actions, ["rebuild", "skip", "skip"]);
+    assert_eq!(actions, ["rebuild", "skip", "rebuild"]);
+    assert!(plan["days"][2]["reason"].as_str().unwrap().contains("fetch the day with backfill"), "{plan}");
     assert_eq!(files(lake.path()), before);
 }
 
@@ -268,13 +337,39 @@ fn every_merchant_is_rebuilt_unless_one_is_named() {
 #[test]
 fn an_absent_lake_and_an_empty_one() {
     let lake = tempfile::tempdir().unwrap();
-    rebuild(&lake.path().join("no"), (DAY, DAY), &[]).exits(7);
+    rebuild(&lake.path().join("no"), (DAY, DAY), &[]).exits(2);
     assert!(!lake.path().join("no").exists());
-    assert!(rebuild(lake.path(), (DAY, DAY), &[]).ok().stderr.contains("holds no"));
+    assert!(rebuild(lake.path(), (DAY, DAY), &[]).exits(2).stderr.contains("holds no day"));
     rebuild(lake.path(), (DAY, "2024-01-04"), &[]).exits(2);
     let unsaid = finish(binary().args(["rebuild", "--from", DAY, "--dest"]).arg(lake.path())).exits(2).result();
     assert!(unsaid["error"].as_str().unwrap().contains("--to <DATE>"), "{unsaid}");
-    assert!(rebuild(lake.path(), (DAY, DAY), &["--api-id", "m9"]).exits(2).stderr.contains("m9"));
+    assert!(rebuild(lake.path(), (DAY, DAY), &["--api-id", "m9"]).exits(2).stderr.contains("no day"));
+}
+
+#[test]
+fn days_that_cannot_be_rebuilt_are_failures() {
+    let (api, lake) = (Api::one_row(), tempfile::tempdir().unwrap());
+    Run::backfill(&api).days(DAY, "2024-01-09").into(lake.path()).ok();
+    let damaged = |day: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let path = day_file(lake.path(), day);
+        let mut bytes = std::fs::read(&path).unwrap();
+        change(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+    };
+    // one day is missing, one has no record, and one has a flipped bit that only its seal shows
+    std::fs::remove_file(day_file(lake.path(), "2024-01-06")).unwrap();
+    damaged("2024-01-07", &|bytes| bytes.truncate(100));
+    damaged("2024-01-08", &|bytes| bytes[10] ^= 1);
+    let ran = rebuild(lake.path(), (DAY, "2024-01-09"), &[]).exits(3);
+    let result = ran.result();
+    assert_eq!((&result["dates"]["skipped"], &result["dates"]["failed"]), (&2.into(), &3.into()));
+    let failures = result["failures"].as_array().unwrap();
+    for (failure, day) in failures.iter().zip(["2024-01-06", "2024-01-07", "2024-01-08"]) {
+        assert_eq!((&failure["pay_date"], &failure["kind"]), (&day.into(), &"guard".into()));
+        assert!(failure["message"].as_str().unwrap().contains("fetch the day with backfill"), "{failure}");
+    }
+    // nothing but failures
+    rebuild(lake.path(), ("2024-01-06", "2024-01-08"), &[]).exits(5);
 }
 
 /// Rewrites a day's file as a version with other columns would have written it: without `drop`, and with its own

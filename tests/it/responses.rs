@@ -265,6 +265,37 @@ fn an_error_code_is_never_no_data() {
 }
 
 #[test]
+fn a_count_beside_data_must_be_the_number_of_rows() {
+    let (a, b) = (row(DATE, &[]), row(DATE, &[("TRXID", r#""B""#)]));
+    for key in ["TOTAL_COUNT", "total_cnt", "Count", "cnt", "rowCount", "DATA_COUNT", "dataCnt", "TOTALCOUNT"] {
+        for count in ["2", r#""2""#, "2.0", r#"" 2 ""#] {
+            let body = format!(r#"{{"{key}":{count},"RESULTCODE":"0000","DATA":[{a},{b}]}}"#);
+            assert_eq!(landed(Reply::json(body)).len(), 2, "{key} {count}");
+        }
+        for count in ["2500", r#""2,500""#, "1", "0", "-2", "2.5"] {
+            let body = format!(r#"{{"RESULTCODE":"0000","DATA":[{a},{b}],"{key}":{count}}}"#);
+            let message = refused(Reply::json(body), "contract");
+            assert!(message.contains(key) && message.contains("has 2: rows may be missing"), "{message}");
+        }
+    }
+    // all parts together; a code that means no rows; and no rows at all
+    let parts = format!(r#"[{{"RESULTCODE":"0000","DATA":[{a}],"COUNT":2}},{{"RESULTCODE":"0000","DATA":[{b}],"COUNT":2}}]"#);
+    assert_eq!(landed(Reply::json(parts)).len(), 2);
+    let each = format!(r#"[{{"RESULTCODE":"0000","DATA":[{a}],"COUNT":1}},{{"RESULTCODE":"0000","DATA":[{b}],"COUNT":1}}]"#);
+    refused(Reply::json(each), "contract");
+    refused(Reply::json(r#"{"RESULTCODE":"E008","TOTAL_COUNT":3}"#), "contract");
+    refused(Reply::json(r#"{"RESULTCODE":"0000","DATA":[],"TOTAL_COUNT":3}"#), "contract");
+    assert_eq!(landed(Reply::json(r#"{"RESULTCODE":"0000","DATA":[],"TOTAL_COUNT":0}"#)).len(), 0);
+    // not numbers, not counts, and a field of a row
+    for other in [r#""TOTAL_COUNT":"""#, r#""TOTAL_COUNT":null"#, r#""COUNT":"many""#, r#""TOTAL":99"#, r#""total":"1,234""#] {
+        assert_eq!(landed(Reply::json(format!(r#"{{"RESULTCODE":"0000",{other},"DATA":[{a}]}}"#))).len(), 1, "{other}");
+    }
+    assert_eq!(landed(Reply::json(envelope(&[row(DATE, &[("COUNT", "7")])]))).len(), 1);
+    let of_rows = a.replacen('{', r#"{"RESULTCODE":"0000","COUNT":7,"#, 1);
+    assert_eq!(landed(Reply::json(format!("[{of_rows}]"))).len(), 1);
+}
+
+#[test]
 fn amounts_in_every_tolerated_form() {
     for (given, amount) in [
         ("1000", "1000.00"),
@@ -394,9 +425,58 @@ fn korean_charsets_are_read_as_declared() {
         assert_eq!(found[0]["order_no"], "쿠키똠방각하", "{label}");
     }
     let message = refused(Reply::json(&bytes), "contract");
-    assert!(message.contains("UTF-8"), "{message}");
+    assert!(message.contains("field ORDERNO of row 1") && message.contains("charset"), "{message}");
+    // nothing declared, or what common servers declare for everything
+    for declared in
+        ["application/json", "application/json; charset=ISO-8859-1", "text/plain; charset=us-ascii", "text/html; charset=windows-1252"]
+    {
+        for bytes in [&*bytes, text.as_bytes()] {
+            let found = landed(Reply::new(200, &[("Content-Type", declared)], bytes));
+            assert_eq!(found[0]["order_no"], "쿠키똠방각하", "{declared}");
+        }
+    }
+    assert_eq!(landed(Reply::new(200, &[], &bytes))[0]["order_no"], "쿠키똠방각하");
     let message = refused(Reply::new(200, &[("Content-Type", "text/json; charset=klingon")], &text), "contract");
     assert!(message.contains("klingon"), "{message}");
+}
+
+#[test]
+fn a_character_that_cannot_be_decoded_is_one_bad_row() {
+    let text = envelope(&[row(DATE, &[]), row(DATE, &[("TRXID", r#""B""#), ("ORDERNO", r#""@""#)]), row(DATE, &[("TRXID", r#""C""#)])]);
+    let bytes: Vec<u8> = text.bytes().map(|byte| if byte == b'@' { 0xFF } else { byte }).collect();
+    let lake = tempfile::tempdir().unwrap();
+    let api = Api::responding(bytes);
+    let ran = Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--bad-rows", "reject"]).exits(3);
+    assert_eq!((&ran.result()["rows"], &ran.result()["rejected_rows"]), (&2.into(), &1.into()));
+    let rejects = files(lake.path()).into_iter().find(|file| file.starts_with("rejects/")).unwrap();
+    let kept = std::fs::read_to_string(lake.path().join(rejects)).unwrap();
+    assert!(kept.contains(r#""field":"ORDERNO""#) && kept.contains('\u{FFFD}'), "{kept}");
+}
+
+#[test]
+fn codes_and_pages_in_euc_kr_decide_as_they_should() {
+    let korean = |text: &str| EUC_KR.encode(text).0.into_owned();
+    // an error code that means no rows, with its message in EUC-KR
+    let empty = Reply::new(200, &[("Content-Type", "text/html")], korean(r#"{"RESULTCODE":"E008","RESULTMSG":"검색 결과가 없습니다"}"#));
+    assert_eq!(landed(empty).len(), 0);
+    let down = refused(Reply::new(503, &[("Content-Type", "text/html; charset=euc-kr")], korean("<h1>점검 중입니다</h1>")), "upstream");
+    assert!(down.contains("점검 중입니다"), "{down}");
+    // a refusal of the key, and an address that is blocked
+    for (body, shown) in
+        [(r#"{"RTN_CD":"E101","RTN_MSG":"인증 실패"}"#, "인증 실패"), (r#"[{"RTN_CD":"E101","RTN_MSG":"키 오류"}]"#, "키 오류")]
+    {
+        let api = Api::scripted({
+            let reply = Reply::new(200, &[("Content-Type", "text/html")], korean(body));
+            move |_| reply.clone()
+        });
+        let lake = tempfile::tempdir().unwrap();
+        let message = Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--retries", "0"]).exits(4).failure("auth");
+        assert!(message.contains(shown) && message.contains("the key from COOKIEPAY_API_KEY"), "{message}");
+    }
+    let api = Api::scripted(move |_| Reply::new(403, &[("Content-Type", "text/html")], EUC_KR.encode("<p>허용되지 않은 IP입니다</p>").0));
+    let lake = tempfile::tempdir().unwrap();
+    let message = Run::backfill(&api).days(DAY, DAY).into(lake.path()).args(["--retries", "0"]).exits(4).failure("auth");
+    assert!(message.contains("허용되지 않은 IP입니다") && message.contains("from this address"), "{message}");
 }
 
 #[test]

@@ -11,6 +11,8 @@
 
 #[path = "../../fuzz/checks/amount.rs"]
 mod amount;
+#[path = "../../fuzz/checks/books.rs"]
+mod books;
 #[path = "../../fuzz/checks/date.rs"]
 mod date;
 #[path = "../../fuzz/checks/envelope.rs"]
@@ -45,7 +47,7 @@ impl Draw {
     }
 }
 
-fn run(target: &str, check: impl Fn(&[u8])) {
+fn run(target: &str, inputs: usize, check: impl Fn(&[u8])) {
     const WORDS: &[&str] = &[
         "\"",
         "{",
@@ -84,8 +86,8 @@ fn run(target: &str, check: impl Fn(&[u8])) {
     let seconds = std::env::var("COOKIEPAY_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok());
     let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut draw = Draw(0x9E37_79B9_7F4A_7C15 ^ seconds.map_or(0, |_| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64));
-    let mut inputs = 0;
-    while until.map_or(inputs < INPUTS, |until| Instant::now() < until) {
+    let mut made = 0;
+    while until.map_or(made < inputs, |until| Instant::now() < until) {
         let mut input = seeds[draw.below(seeds.len())].clone();
         for _ in 0..=draw.below(5) {
             let at = draw.below(input.len() + 1);
@@ -101,18 +103,18 @@ fn run(target: &str, check: impl Fn(&[u8])) {
             }
         }
         tried(&input);
-        inputs += 1;
+        made += 1;
     }
-    println!("{target}: {} seeds, {inputs} inputs", seeds.len());
+    println!("{target}: {} seeds, {made} inputs", seeds.len());
 }
 
 fn run_text(target: &str, check: impl Fn(&str)) {
-    run(target, |bytes| check(&String::from_utf8_lossy(bytes)));
+    run(target, INPUTS, |bytes| check(&String::from_utf8_lossy(bytes)));
 }
 
 #[test]
 fn envelopes() {
-    run("envelope", envelope::check);
+    run("envelope", INPUTS, envelope::check);
 }
 
 #[test]
@@ -137,5 +139,11 @@ fn settings_files() {
 
 #[test]
 fn day_records() {
-    run("record", record::check);
+    run("record", INPUTS, record::check);
+}
+
+#[test]
+fn books_and_statements() {
+    // each is a file, which is read in several ways
+    run("books", INPUTS / 10, books::check);
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use crate::support::loopback_client;
 use chrono::NaiveDate;
 use cookiepay_etl::simulator::{Options, Simulator, SimulatorArgs};
 use futures::StreamExt;
@@ -26,7 +27,7 @@ impl Stage {
     async fn new(args: SimulatorArgs) -> Self {
         let args = SimulatorArgs { sim_today: Some(TODAY.into()), ..args };
         let simulator = Simulator::start(Options::try_from(&args).unwrap(), LOOPBACK).await.unwrap();
-        Self { simulator, client: Client::builder().no_proxy().build().unwrap() }
+        Self { simulator, client: loopback_client() }
     }
 
     async fn with_faults(faults: &[&str]) -> Self {
@@ -348,7 +349,7 @@ async fn the_rows_behind_a_fault_can_be_inspected() {
     for query in ["", "?date=2024-02-30", "?date=2024-01-05&merchant=nobody"] {
         let refused = stage.get(&format!("/_simulator/rows{query}")).await;
         assert_eq!(refused.status(), 400, "{query}");
-        assert!(body(refused).await["error"].as_str().unwrap().contains("accepted is"), "{query}");
+        assert!(body(refused).await["error"].as_str().unwrap().contains("expected "), "{query}");
     }
 }
 
@@ -424,4 +425,29 @@ async fn a_stopped_simulator_is_gone() {
     drop(dropped.simulator);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(dropped.client.get(&url).send().await.is_err());
+}
+
+#[tokio::test]
+async fn requests_beyond_the_rate_limit_are_refused_until_a_second_has_passed() {
+    let stage = Stage::new(SimulatorArgs { sim_rate_limit: Some(4), ..SimulatorArgs::default() }).await;
+    let token = stage.token().await;
+    for _ in 0..3 {
+        assert_eq!(stage.request_day(&token, FRIDAY).await.status(), StatusCode::OK);
+    }
+    let mut refused = stage.request_day(&token, FRIDAY).await;
+    // four were free at once, and one more comes every 250 ms
+    for _ in 0..20 {
+        if refused.status() == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+        refused = stage.request_day(&token, FRIDAY).await;
+    }
+    assert_eq!((refused.status(), &refused.headers()[RETRY_AFTER]), (StatusCode::TOO_MANY_REQUESTS, &"1".parse().unwrap()));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(stage.request_day(&token, FRIDAY).await.status(), StatusCode::OK);
+    // inspections are not limited
+    for _ in 0..20 {
+        assert_eq!(stage.get("/_simulator/requests").await.status(), StatusCode::OK);
+    }
+    assert!(stage.simulator.counts().answered[&429] >= 1);
 }

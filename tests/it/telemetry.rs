@@ -31,12 +31,12 @@ fn metrics_report_the_last_run_and_keep_the_last_success() {
     let read = || std::fs::read_to_string(&file).unwrap();
     run(&api, &lake, &["--metrics-file", file.to_str().unwrap()], &[]).ok();
     let first = read();
-    let of = |text: &str, name: &str| metric(text, &format!("cookiepay_etl_{name}{{command=\"backfill\"}}"));
-    let days = |text: &str, state: &str| {
-        metric(text, &format!("cookiepay_etl_last_run_days{{command=\"backfill\",merchant_id=\"m1\",state=\"{state}\"}}"))
-    };
+    let labels = format!("command=\"backfill\",lake=\"{}\"", lake.display());
+    let of = |text: &str, name: &str| metric(text, &format!("cookiepay_etl_{name}{{{labels}}}"));
+    let days =
+        |text: &str, state: &str| metric(text, &format!("cookiepay_etl_last_run_days{{{labels},merchant_id=\"m1\",state=\"{state}\"}}"));
     assert_eq!((days(&first, "published"), days(&first, "failed"), of(&first, "last_run_exit_code")), (Some(3.0), Some(0.0), Some(0.0)));
-    assert_eq!(metric(&first, "cookiepay_etl_last_run_rows{command=\"backfill\",merchant_id=\"m1\"}"), Some(3.0));
+    assert_eq!(metric(&first, &format!("cookiepay_etl_last_run_rows{{{labels},merchant_id=\"m1\"}}")), Some(3.0));
     assert_eq!(of(&first, "last_run_requests"), Some(4.0));
     let success = of(&first, "last_success_timestamp_seconds").unwrap();
     let age = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64() - success;
@@ -49,6 +49,42 @@ fn metrics_report_the_last_run_and_keep_the_last_success() {
     assert_eq!(of(&second, "last_success_timestamp_seconds"), Some(success), "a failure does not hide when a run last succeeded");
     assert!(of(&second, "last_run_timestamp_seconds").unwrap() > success);
     assert_eq!(files(folder.path()).iter().filter(|file| !file.starts_with("lake/")).count(), 1, "nothing else is left beside it");
+}
+
+#[test]
+fn one_metrics_file_serves_several_commands_and_lakes() {
+    let (api, folder) = (Api::one_row(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("etl.prom");
+    let read = || std::fs::read_to_string(&file).unwrap();
+    let metrics = ["--metrics-file", file.to_str().unwrap()];
+    let [first, second] = ["first", "second \"lake\""].map(|name| folder.path().join(name));
+    run(&api, &first, &metrics, &[]).ok();
+    Run::sync(&api).into(&first).args(metrics).args(["--since", "2024-01-05", "--ahead", "0", "--recheck", "0"]).ok();
+    run(&api, &second, &metrics, &[]).ok();
+    // a failure of one is not a failure of the others, and hides no success
+    let down = Api::new(|_| Reply::new(500, &[], "down"));
+    run(&down, &first, &[&metrics[..], &["--refetch", "all"]].concat(), &[]).exits(6);
+    let text = read();
+    let escaped = second.display().to_string().replace('"', "\\\"");
+    for (command, lake, exit) in
+        [("backfill", &first.display().to_string(), 6.0), ("sync", &first.display().to_string(), 0.0), ("backfill", &escaped, 0.0)]
+    {
+        let labels = format!("command=\"{command}\",lake=\"{lake}\"");
+        let of = |name: &str| metric(&text, &format!("cookiepay_etl_{name}{{{labels}}}"));
+        assert_eq!(of("last_run_exit_code"), Some(exit), "{labels}: {text}");
+        assert!(of("last_success_timestamp_seconds").is_some(), "{labels}: {text}");
+    }
+    // each metric is one block under one help line, and each series is there once
+    let helps: Vec<&str> = text.lines().filter(|line| line.starts_with("# HELP")).collect();
+    let names: std::collections::BTreeSet<&str> =
+        text.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('{').next().unwrap()).collect();
+    assert_eq!(helps.len(), names.len(), "{text}");
+    let series: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap().0).collect();
+    assert_eq!(series.iter().collect::<std::collections::BTreeSet<_>>().len(), series.len(), "{text}");
+    let blocks = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.split('{').next().unwrap()).collect::<Vec<_>>();
+    let mut changes = blocks.clone();
+    changes.dedup();
+    assert_eq!(changes.len(), names.len(), "{text}");
 }
 
 #[test]
@@ -115,7 +151,7 @@ fn lineage_fails_with_the_reason() {
     let events = collector.requests("/marquez/api/v1/lineage");
     assert_eq!(events[1].body["eventType"], "FAIL");
     let message = events[1].body["run"]["facets"]["errorMessage"]["message"].as_str().unwrap();
-    assert!(message.starts_with("2024-01-06: ") && message.contains("E999"), "{message}");
+    assert!(message.starts_with("2024-01-06 of m1: ") && message.contains("E999"), "{message}");
     assert_eq!(events[1].body["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"], 2);
 }
 
@@ -140,6 +176,20 @@ fn the_webhook_is_called_for_restatements_and_failures_only() {
     let text = message["text"].as_str().unwrap();
     assert!(text.contains("restated 2024-01-06 of m1: 1 rows, now 1 (0 added, 0 removed, 1 changed), payment_amount 1.00"), "{text}");
     assert_eq!((&message["exit_code"], &message["restated"][0]["pay_date"]), (&0.into(), &"2024-01-06".into()));
+
+    // in Korean if the locale is, or if --lang is given; keys and statuses stay
+    let korean = [("COOKIEPAY_NOTIFY_URL", url.as_str()), ("LC_ALL", ""), ("LC_MESSAGES", "ko_KR.UTF-8"), ("LANG", "en_US.UTF-8")];
+    run(&api, folder.path(), &["--refetch", "all"], &korean).ok();
+    run(&restated, folder.path(), &["--refetch", "all", "--lang", "ko"], &env).ok();
+    let [.., by_locale, by_flag] = &messages(&hook)[..] else { panic!("two more messages") };
+    for (message, change) in [(by_locale, "-1.00"), (by_flag, "1.00")] {
+        let text = message["text"].as_str().unwrap();
+        let restated = format!("저장 1일, 실패 0일, 정정 1일\n정정 2024-01-06 m1: 1건 → 1건 (추가 0, 삭제 0, 변경 1), 지급금액 {change}");
+        assert!(text.ends_with(&restated), "{text}");
+        assert_eq!((&message["status"], &message["command"]), (&"success".into(), &"backfill".into()));
+    }
+    run(&api, folder.path(), &["--refetch", "all", "--lang", "en"], &korean).ok();
+    assert!(messages(&hook).last().unwrap()["text"].as_str().unwrap().contains("1 restated"));
 
     let down = Api::new(|_| Reply::new(500, &[], "<html>down</html>"));
     let ran = run(&down, folder.path(), &["--refetch", "all"], &env).exits(6);

@@ -4,11 +4,10 @@
 mod plan;
 mod read;
 
-use chrono::NaiveDate;
-
 use crate::calendar::DateRange;
-use crate::engine::job::{Job, KnownRows, MerchantPlan, PlanError, ReadDay, Unplanned, Walked};
+use crate::engine::job::{Job, MerchantPlan, PlanError, ReadDay, RefusedMerchant, Unplanned, Walked};
 use crate::engine::result::Requests;
+use crate::lake::ledger::MerchantLedger;
 use crate::lake::merchant::{MerchantName, Merchants};
 use crate::lake::publish::{Origin, PublishPolicy};
 use crate::lake::store::Lake;
@@ -34,10 +33,6 @@ pub struct RebuildJob {
 }
 
 impl MerchantPlan for RebuildPlan {
-    fn merchant(&self) -> &MerchantName {
-        &self.merchant
-    }
-
     fn range(&self) -> Option<DateRange> {
         Some(self.range)
     }
@@ -46,13 +41,8 @@ impl MerchantPlan for RebuildPlan {
         self.range.days().map(|pay_date| self.planned_day(pay_date))
     }
 
-    /// Takes no longer for a range of centuries than for the days that the lake holds.
-    fn days_to_do(&self) -> impl Iterator<Item = NaiveDate> {
-        self.rebuilt_days()
-    }
-
-    fn known_rows(&self) -> &KnownRows {
-        &self.known_rows
+    fn ledger(&self) -> &MerchantLedger {
+        &self.ledger
     }
 }
 
@@ -66,9 +56,9 @@ impl Job for RebuildJob {
     }
 
     /// Costs three listings, and the records of the range.
-    async fn plans(&self, lake: Option<&Lake>) -> Result<Vec<RebuildPlan>, PlanError> {
+    async fn plans(&self, lake: Option<&Lake>) -> Result<Vec<Result<RebuildPlan, RefusedMerchant>>, PlanError> {
         match lake {
-            Some(lake) => plan::plans(self, lake).await,
+            Some(lake) => Ok(plan::plans(self, lake).await?.into_iter().map(Ok).collect()),
             None => Ok(Vec::new()),
         }
     }
@@ -83,12 +73,12 @@ impl Job for RebuildJob {
     }
 
     fn review(&self, plan: &RebuildPlan, _: &Walked) {
-        let days = plan.range.len() - plan.rebuilt_days().count() as u64;
+        let days = plan.range.len() - plan.days_to_do().count() as u64;
         if days > 0 {
-            tracing::warn!(
-                merchant_id = plan.merchant.api_id(),
+            tracing::info!(
+                merchant_id = plan.merchant().api_id(),
                 days,
-                "days are left as they are: no response was kept of them, or none as late as their file"
+                "days stay as they are: their files are intact, and no later response was kept"
             );
         }
     }

@@ -2,20 +2,24 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
 use chrono::NaiveDate;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 
 use crate::calendar::DateRange;
-use crate::engine::job::{KnownRows, PlanError};
+use crate::engine::job::PlanError;
 use crate::jobs::fetch::newest_file;
+use crate::lake::error::LakeError;
 use crate::lake::file::DayFile;
+use crate::lake::holdings::Holdings;
 use crate::lake::layout::{DayKey, is_damaged, time_of};
+use crate::lake::ledger::MerchantLedger;
 use crate::lake::merchant::MerchantName;
 use crate::lake::record::Environment;
-use crate::lake::store::{Lake, day_files};
+use crate::lake::store::Lake;
 use crate::plan::{Action, PlannedDay};
 use crate::settlement::columns::SchemaFit;
 
@@ -23,9 +27,8 @@ use super::RebuildJob;
 
 /// What is rebuilt of one merchant.
 pub struct RebuildPlan {
-    pub(super) merchant: MerchantName,
     pub(super) range: DateRange,
-    pub(super) known_rows: KnownRows,
+    pub(super) ledger: MerchantLedger,
     /// The environment whose days the lake holds; set by the first response if the lake holds none.
     pub(super) environment: Arc<OnceLock<Environment>>,
     /// The days of which the lake has a file or a response.
@@ -59,7 +62,10 @@ pub(super) enum Material {
     Nothing(String),
 }
 
-const NOTHING_KNOWN: &str = "the lake has neither the day nor a response";
+const NOTHING_KNOWN: &str = "cannot be rebuilt: the lake has neither the day nor a response: fetch the day with backfill";
+
+/// Files checked in parallel.
+const CHECKED_AT_ONCE: usize = 16;
 
 impl RebuildPlan {
     pub(super) fn planned_day(&self, pay_date: NaiveDate) -> PlannedDay {
@@ -68,12 +74,8 @@ impl RebuildPlan {
                 let action = if rebuild.is_some() { Action::Rebuild } else { Action::Skip };
                 PlannedDay { pay_date, action, reason: reason.clone() }
             }
-            None => PlannedDay { pay_date, action: Action::Skip, reason: NOTHING_KNOWN.into() },
+            None => PlannedDay { pay_date, action: Action::Rebuild, reason: NOTHING_KNOWN.into() },
         }
-    }
-
-    pub(super) fn rebuilt_days(&self) -> impl Iterator<Item = NaiveDate> {
-        self.days.iter().filter(|(_, day)| day.rebuild.is_some()).map(|(pay_date, _)| *pay_date)
     }
 
     /// A day that is to be rebuilt.
@@ -82,44 +84,21 @@ impl RebuildPlan {
     }
 }
 
-/// What the lake holds, by day.
-struct Holdings {
-    stored: Vec<DayKey>,
-    responses: BTreeMap<DayKey, Vec<Path>>,
-    history: BTreeMap<DayKey, Vec<Path>>,
-}
-
 /// Plans each merchant's days.
 pub(super) async fn plans(job: &RebuildJob, lake: &Lake) -> Result<Vec<RebuildPlan>, PlanError> {
-    let mut holdings = Holdings { stored: lake.days().await?, responses: lake.responses().await?, history: lake.history().await? };
-    let merchants: BTreeSet<MerchantName> =
-        holdings.stored.iter().chain(holdings.responses.keys()).map(|key| key.merchant.clone()).collect();
+    let mut holdings = lake.holdings_with_responses().await?;
+    holdings.check(lake.dest(), &job.merchants)?;
     let environment = Arc::new(OnceLock::new());
     let mut plans = Vec::new();
-    for merchant in merchants.into_iter().filter(|merchant| job.merchants.include(merchant)) {
+    for merchant in holdings.merchants().into_iter().filter(|merchant| job.merchants.include(merchant)) {
         plans.push(plan(job, lake, merchant, &mut holdings, &environment).await?);
     }
-    report_unknown(job, &plans)?;
     if environment.get().is_none()
-        && let Some((_, file)) = newest_file(lake, &holdings.stored).await?
+        && let Some((_, file)) = newest_file(lake, &holdings.days).await?
     {
         environment.get_or_init(|| file.record.environment);
     }
     Ok(plans)
-}
-
-/// Merchants that were named and of which the lake holds nothing.
-fn report_unknown(job: &RebuildJob, plans: &[RebuildPlan]) -> Result<(), PlanError> {
-    if plans.is_empty() && job.merchants.named().is_empty() {
-        tracing::warn!("the lake holds no day and no response of any merchant");
-    }
-    for named in job.merchants.named().iter().filter(|named| !plans.iter().any(|plan| plan.merchant == **named)) {
-        if plans.is_empty() {
-            return Err(PlanError::Unknown(named.api_id()));
-        }
-        tracing::warn!(merchant_id = named.api_id(), "the lake holds nothing of this merchant");
-    }
-    Ok(())
 }
 
 async fn plan(
@@ -130,26 +109,54 @@ async fn plan(
     environment: &Arc<OnceLock<Environment>>,
 ) -> Result<RebuildPlan, PlanError> {
     let is_in_range = |key: &&DayKey| key.merchant == merchant && job.range.contains(key.pay_date);
-    let of_merchant = holdings.stored.iter().filter(|key| key.merchant == merchant).cloned();
-    let (in_range, unread): (Vec<DayKey>, Vec<DayKey>) = of_merchant.partition(|key| job.range.contains(key.pay_date));
-    let mut files: BTreeMap<DayKey, Result<DayFile, String>> = day_files(lake, in_range).try_collect().await?;
-    let mut records = files.values().flatten().map(|file| &file.record);
-    if let Some(record) = records.clone().next() {
-        environment.get_or_init(|| record.environment);
+    let ledger = MerchantLedger::load(lake, &merchant, &holdings.days).await;
+    let in_range: Vec<NaiveDate> = ledger.days().filter(|day| job.range.contains(*day)).collect();
+    let mut files: BTreeMap<DayKey, Result<DayFile, String>> = ledger.files(lake, in_range).try_collect().await?;
+    if let Some(file) = files.values().flatten().next() {
+        environment.get_or_init(|| file.record.environment);
     }
-    let known_rows = KnownRows { known: records.any(|record| record.rows > 0), unread };
     let responded = holdings.responses.keys().filter(is_in_range);
     let keys: BTreeSet<DayKey> = files.keys().chain(responded).cloned().collect();
-    let mut days = BTreeMap::new();
+    let (mut days, mut left) = (BTreeMap::new(), Vec::new());
     for key in keys {
         let found = FoundDay {
             file: files.remove(&key),
             responses: holdings.responses.remove(&key).into_iter().flatten().rev().collect(),
             history: holdings.history.remove(&key).unwrap_or_default(),
         };
+        if let Some(Ok(file)) = &found.file {
+            left.push((key.clone(), file.clone()));
+        }
         days.insert(key.pay_date, found.decide(&key));
     }
-    Ok(RebuildPlan { merchant, range: job.range, known_rows, environment: Arc::clone(environment), days })
+    left.retain(|(key, _)| days.get(&key.pay_date).is_some_and(|day| day.rebuild.is_none()));
+    let mut checked = pin!(futures::stream::iter(left).map(|(key, file)| is_intact(lake, key, file)).buffered(CHECKED_AT_ONCE));
+    while let Some((key, damage)) = checked.try_next().await? {
+        if let Some(damage) = damage {
+            days.entry(key.pay_date).and_modify(|day| day.cannot_stay(&key, &damage));
+        }
+    }
+    Ok(RebuildPlan { range: job.range, ledger, environment: Arc::clone(environment), days })
+}
+
+/// Why a file that is to stay as it is cannot: a day that nothing repairs must not pass for one that needs no repair.
+async fn is_intact(lake: &Lake, key: DayKey, file: DayFile) -> Result<(DayKey, Option<String>), LakeError> {
+    let damage = match lake.is_whole(&key, &file).await {
+        Ok(true) => None,
+        Ok(false) => Some("it is not as it was written".to_owned()),
+        Err(error) => Some(error.of_one_object().ok_or(error)?),
+    };
+    Ok((key, damage))
+}
+
+impl KnownDay {
+    /// The day was to stay as it is, and its file is damaged.
+    fn cannot_stay(&mut self, key: &DayKey, damage: &str) {
+        let (material, reason) =
+            nothing(format!("{} is damaged ({damage}), and {}: fetch the day with backfill --refetch all", key.settlement(), self.reason));
+        self.reason = reason;
+        self.rebuild = material.map(|material| RebuildDay { material, stored: None, history: Vec::new() });
+    }
 }
 
 /// What the lake has of one day.
@@ -206,7 +213,7 @@ impl FoundDay {
 fn use_table(key: &DayKey, file: &DayFile, newest: Option<&Path>) -> Decision {
     let why = newest.map_or_else(|| "no response was kept".to_owned(), |newest| format!("it is from a later response than {newest}"));
     match file.fit {
-        SchemaFit::Same => (None, format!("{why}, and its schema is this version's").into()),
+        SchemaFit::Same => (None, why.into()),
         SchemaFit::Appended | SchemaFit::Widened => (Some(Material::Table), "from its own file, into this version's schema".into()),
         SchemaFit::Other => nothing(format!(
             "{} cannot be converted to this version's schema, and {why}: fetch the day into another --dest",

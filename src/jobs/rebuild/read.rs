@@ -12,7 +12,7 @@ use crate::cookiepay::envelope;
 use crate::cookiepay::error::ReadError;
 use crate::cookiepay::redact::Redactor;
 use crate::engine::failure::{Failure, FailureKind};
-use crate::engine::job::{DayRead, ReadDay};
+use crate::engine::job::{DayRead, MerchantPlan as _, ReadDay};
 use crate::jobs::encode::DayEncoder;
 use crate::lake::audit::sealed;
 use crate::lake::backend::Fetched;
@@ -43,9 +43,9 @@ pub(super) struct SavedReader<'a> {
 
 impl ReadDay for SavedReader<'_> {
     async fn read(&self, pay_date: NaiveDate) -> DayRead {
-        let key = DayKey { pay_date, merchant: self.plan.merchant.clone() };
+        let key = DayKey { pay_date, merchant: self.plan.merchant().clone() };
         let outcome = match self.plan.day(pay_date) {
-            None => Err(refused(format!("nothing of {pay_date} was kept"))),
+            None => Err(refused("the lake has neither the day nor a response: fetch the day with backfill".into())),
             Some(day) => match &day.material {
                 Material::Responses(responses) => self.read_responses(&key, responses, day).await,
                 Material::Table => self.copy_table(&key, day.stored.as_ref()).await,
@@ -57,12 +57,27 @@ impl ReadDay for SavedReader<'_> {
 }
 
 impl SavedReader<'_> {
-    /// Reads the newest response of a day. If that has no rows and may not replace the day, reads the response that the day
-    /// was built from.
+    /// Reads the newest response of a day that is not one that was refused. If that has no rows and may not replace the day,
+    /// reads the response that the day was built from.
     async fn read_responses(&self, key: &DayKey, responses: &[Path], day: &RebuildDay) -> Result<StagedDay, Failure> {
-        let [newest, older @ ..] = responses else { return Err(refused("no response was kept".into())) };
         let stored = day.stored.as_ref();
-        let read = self.read_response(key, newest, stored).await?;
+        let mut older = responses;
+        let (newest, read) = loop {
+            let Some((newest, rest)) = older.split_first() else {
+                // the responses show nothing; the file may still be as good as it was
+                return match stored {
+                    Some(_) => self.copy_table(key, stored).await,
+                    None => {
+                        Err(refused("every response that was kept had been refused when it arrived: fetch the day with backfill".into()))
+                    }
+                };
+            };
+            older = rest;
+            if let Some(read) = self.read_response(key, newest, stored).await? {
+                break (newest, read);
+            }
+            tracing::warn!(pay_date = %key.pay_date, "passed over {newest}: it was refused when it arrived, and still cannot be read");
+        };
         if read.record.rows > 0 || self.job.allow_empty_replacement {
             return Ok(read);
         }
@@ -72,7 +87,7 @@ impl SavedReader<'_> {
                 let Some(own) = own.filter(|_| is_protected(&stored.record)) else { return Ok(read) };
                 read.file.discard().await;
                 tracing::warn!(pay_date = %key.pay_date, "the newest response, {newest}, has no rows; using {own}, from which the day was built");
-                self.read_response(key, own, Some(stored)).await
+                self.read_response(key, own, Some(stored)).await?.ok_or_else(|| refused(format!("the saved response {own} cannot be read")))
             }
             None => match self.earlier_with_rows(older, &day.history).await {
                 Ok(None) => Ok(read),
@@ -111,8 +126,8 @@ impl SavedReader<'_> {
         Ok(None)
     }
 
-    /// Reads one saved response.
-    async fn read_response(&self, key: &DayKey, at: &Path, stored: Option<&DayFile>) -> Result<StagedDay, Failure> {
+    /// Reads one saved response; `None` if it was refused when it arrived, and still cannot be read.
+    async fn read_response(&self, key: &DayKey, at: &Path, stored: Option<&DayFile>) -> Result<Option<StagedDay>, Failure> {
         let response = self.open(at).await?;
         let header = response.header.clone();
         self.check_header(key, at, &header)?;
@@ -136,13 +151,16 @@ impl SavedReader<'_> {
             // a response that contains a secret is not kept
             redactor: Redactor::new([]),
         };
-        let limit = self.job.max_response_bytes;
+        let (limit, was_refused) = (self.job.max_response_bytes, header.refused.is_some());
         let read = self.lake.write_staged(key.settlement(), self.run_id, move |out| {
             let body = response.body().map_err(Failure::internal)?;
             day.encode(TextReader::new(body, charset, limit)?, || Ok(Some(evidence)), out)
         });
-        let (file, encoded) = read.await.map_err(|error| unreadable(at, error))?;
-        Ok(encoded.staged(file, None))
+        match read.await {
+            Ok((file, encoded)) => Ok(Some(encoded.staged(file, None))),
+            Err(ReadError::Api(_)) if was_refused => Ok(None),
+            Err(error) => Err(unreadable(at, error)),
+        }
     }
 
     async fn open(&self, at: &Path) -> Result<SavedResponse, Failure> {
@@ -178,7 +196,10 @@ impl SavedReader<'_> {
         };
         let (record, run_id) = (stored.record.clone(), self.run_id.to_owned());
         let copied = self.lake.write_staged(at.clone(), self.run_id, move |out| copy_rows(&at, file, record, run_id, out));
-        let (file, (record, bytes)) = copied.await?;
+        let (file, (record, bytes)) = copied.await.map_err(|error| match error {
+            LakeError::Record { .. } => Failure::from(error).with_kind(FailureKind::Guard).context("fetch the day with backfill"),
+            error => error.into(),
+        })?;
         Ok(StagedDay { file, record, bytes, empty_by_code: false, rejected: None, response: None })
     }
 }
@@ -222,7 +243,7 @@ fn copy_rows(at: &Path, mut file: File, stored: DayRecord, run_id: String, out: 
     });
     copied.map_err(|error| unreadable(error.to_string()))?;
     let (nulls, digest) = (totals.nulls_over(&stored.nulls), totals.digest().to_string());
-    let record = DayRecord { nulls, digest, ..stored.rewritten_by(run_id) };
+    let record = DayRecord { nulls, digest, groups: totals.groups(), ..stored.rewritten_by(run_id) };
     if let Some(difference) = totals.differences(&record.stated_totals()).into_iter().next() {
         return Err(unreadable(difference));
     }

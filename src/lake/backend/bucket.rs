@@ -2,43 +2,46 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::TryStreamExt as _;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, RetryConfig};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _};
 use reqwest::Url;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::lake::error::LakeError;
 use crate::lake::file::{DayFile, TAIL, footer_length, read_footer};
+use crate::lake::version::StoredObject;
 use crate::lake::version::Version;
 
-use super::{Fetched, blocking, disk_error, profile};
+use super::listing::{self, Listing};
+use super::{Fetched, aws, blocking, disk_error};
 
 pub(in crate::lake) struct Bucket {
     pub(super) store: Arc<dyn ObjectStore>,
+    /// The same without its prefix, because only the bucket as a whole can be listed by pages.
+    whole: AmazonS3,
+    prefix: Path,
+    /// Whether `AWS_CONDITIONAL_PUT` leaves conditional writes on.
+    pub(super) has_conditions: bool,
 }
 
 impl Bucket {
     /// Opens a bucket as AWS users have it: `AWS_*` variables, profiles, web identity, container and instance roles.
     pub(super) fn open(url: &Url) -> Result<Self, LakeError> {
-        let unusable = |error: object_store::Error| LakeError::Open { dest: url.to_string(), source: Arc::new(error) };
-        let endpoint = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"].iter().find_map(|name| std::env::var(name).ok());
-        let retry = RetryConfig { max_retries: 5, retry_timeout: Duration::from_mins(1), ..RetryConfig::default() };
-        let mut builder = AmazonS3Builder::from_env().with_bucket_name(url.host_str().unwrap_or_default()).with_retry(retry);
-        if let Some(endpoint) = endpoint {
-            // a server other than Amazon's may speak plain HTTP
-            builder = builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
-        }
-        let builder = profile::complete(builder).map_err(|reason| LakeError::Destination { dest: url.to_string(), reason })?;
-        let store = builder.build().map_err(unusable)?;
-        let prefix = Path::from_url_path(url.path()).map_err(|error| unusable(error.into()))?;
+        let unusable = |reason: String| LakeError::Destination { dest: url.to_string(), reason };
+        let store = aws::bucket(url).map_err(unusable)?;
+        let prefix = Path::from_url_path(url.path()).map_err(|error| unusable(error.to_string()))?;
+        let whole = store.clone();
         let store: Arc<dyn ObjectStore> =
-            if prefix.as_ref().is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix)) };
-        Ok(Self { store })
+            if prefix.as_ref().is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix.clone())) };
+        Ok(Self { store, whole, prefix, has_conditions: aws::has_conditions() })
+    }
+
+    pub(super) async fn list(&self, folder: &str) -> object_store::Result<Listing> {
+        listing::in_bucket(&self.whole, &self.prefix, folder).await
     }
 
     pub(super) async fn read_end(&self, location: &Path) -> Result<Option<DayFile>, LakeError> {
@@ -61,7 +64,8 @@ impl Bucket {
             }
             let start = tail.len() - usize::try_from(footer).unwrap_or(tail.len());
             let (record, fit) = read_footer(&tail[start..tail.len() - 8]).map_err(unreadable)?;
-            return Ok(Some(DayFile { record, fit, version: Version::of(meta) }));
+            let object = StoredObject::new(meta.e_tag.clone(), meta.size);
+            return Ok(Some(DayFile { record, fit, version: Version::of(meta), object }));
         }
     }
 

@@ -1,11 +1,12 @@
 //! The two kinds of storage that a lake can have. What they have in common goes through `object_store`; where they differ,
 //! each method states what it does for either.
 
+mod aws;
 mod bucket;
 mod disk;
 mod folder;
+mod listing;
 mod lock;
-mod profile;
 mod staging_folder;
 
 use std::fs::File;
@@ -13,15 +14,17 @@ use std::io;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use object_store::ObjectStore;
+use futures::TryStreamExt as _;
 use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
 
 use super::destination::Destination;
 use super::error::LakeError;
 use super::file::DayFile;
-use super::layout::{DayKey, staging_path};
+use super::layout::staging_path;
 use super::version::Version;
 
+pub(super) use listing::{Listed, Listing};
 pub(crate) use lock::DayLock;
 pub(crate) use staging_folder::StagingFolder;
 
@@ -53,7 +56,12 @@ impl Backend {
     pub(super) async fn open(dest: &Destination, create: bool) -> Result<Option<Self>, LakeError> {
         match dest {
             Destination::Local(path) => Ok(Disk::open(path.clone(), create).await?.map(Self::Disk)),
-            Destination::S3(url) => Ok(Some(Self::Bucket(Bucket::open(url)?))),
+            Destination::S3(url) => {
+                let url = url.clone();
+                // reads the AWS tools' files, and the machine's certificates
+                let opened = tokio::task::spawn_blocking(move || Bucket::open(&url)).await;
+                Ok(Some(Self::Bucket(opened.map_err(LakeError::panicked(&Path::default()))??)))
+            }
         }
     }
 
@@ -62,6 +70,40 @@ impl Backend {
         match self {
             Self::Disk(disk) => &disk.store,
             Self::Bucket(bucket) => &bucket.store,
+        }
+    }
+
+    /// The objects below `{folder}/pay_date=…/`.
+    pub(super) async fn list(&self, folder: &'static str) -> Result<Listing, LakeError> {
+        let listing = match self {
+            Self::Disk(disk) => disk.list(folder).await,
+            Self::Bucket(bucket) => bucket.list(folder).await,
+        };
+        listing.map_err(LakeError::object("list", &Path::from(folder)))
+    }
+
+    /// Every object below a folder, in no order.
+    pub(super) async fn list_below(&self, folder: &str) -> Result<Vec<ObjectMeta>, LakeError> {
+        let listed = match self {
+            Self::Disk(disk) => disk.list_below(folder).await,
+            Self::Bucket(bucket) => bucket.store.list(Some(&Path::from(folder))).try_collect().await,
+        };
+        listed.map_err(LakeError::object("list", &Path::from(folder)))
+    }
+
+    /// Makes an object that stays count as new. On S3 it was written again.
+    pub(super) async fn renew(&self, location: &Path) -> Result<(), LakeError> {
+        match self {
+            Self::Disk(disk) => disk.renew(location).await.map_err(LakeError::object("write", location)),
+            Self::Bucket(_) => Ok(()),
+        }
+    }
+
+    /// Whether an object can be written on the condition that there is none of its name.
+    pub(super) fn has_conditions(&self) -> bool {
+        match self {
+            Self::Disk(_) => true,
+            Self::Bucket(bucket) => bucket.has_conditions,
         }
     }
 
@@ -91,11 +133,11 @@ impl Backend {
         }
     }
 
-    /// Keeps other runs on this machine from publishing a day. On S3 there is nothing to lock: the condition of the PUT does the
+    /// Keeps other runs on this machine from publishing into an object's folder. On S3 there is nothing to lock: the condition of the PUT does the
     /// same. `None` also on a file system that does not lock folders.
-    pub(super) async fn lock(&self, key: &DayKey) -> Result<Option<DayLock>, LakeError> {
+    pub(super) async fn lock(&self, location: &Path) -> Result<Option<DayLock>, LakeError> {
         match self {
-            Self::Disk(disk) => disk.lock(key).await,
+            Self::Disk(disk) => disk.lock(location).await,
             Self::Bucket(_) => Ok(None),
         }
     }
@@ -107,6 +149,14 @@ impl Backend {
             Self::Bucket(_) => Ok(None),
         }
     }
+}
+
+/// The bucket of an `s3://` URL, with the settings that a lake there would have, for objects that are not of a lake.
+///
+/// # Errors
+/// The setting that cannot be used, and what to do.
+pub(crate) fn bucket(url: &reqwest::Url) -> Result<object_store::aws::AmazonS3, String> {
+    aws::bucket(url)
 }
 
 /// Runs file work on a thread that may block, so that a slow disk does not stall other days.

@@ -53,14 +53,6 @@ impl OtherSchema {
     }
 }
 
-/// Whether engines read files of such columns and of this version's correctly in one table.
-pub(crate) fn shares_a_table(fit: SchemaFit) -> bool {
-    match fit {
-        SchemaFit::Same | SchemaFit::Appended => true,
-        SchemaFit::Widened | SchemaFit::Other => false,
-    }
-}
-
 /// Whether a response without rows may not replace a stored day unless that is allowed: only pending rows may move away.
 pub(crate) fn is_protected(stored: &DayRecord) -> bool {
     stored.rows > 0 && (stored.state == State::Closed || stored.pending_rows < stored.rows)
@@ -107,7 +99,7 @@ impl Publisher<'_> {
             Ok(None) => return Ok(Admission::Publish { over: Over::Nothing, previous: None }),
             Ok(Some(stored)) => stored,
             Err(LakeError::Record { .. }) => return self.keep(key, None).await,
-            Err(error) => return Err(error.into()),
+            Err(error) => return self.admit_unread(key, record, error).await,
         };
         let now = (self.clock)();
         let decision = decide(record, &stored.record, stored.fit, self.policy.origin, now);
@@ -126,6 +118,27 @@ impl Publisher<'_> {
         }
     }
 
+    /// A day whose file cannot be read, such as an archived one, is as stored if the index knows its record and that agrees.
+    async fn admit_unread(&self, key: &DayKey, record: &DayRecord, error: LakeError) -> Result<Admission, PublishError> {
+        if error.of_one_object().is_none() {
+            return Err(error.into());
+        }
+        let known = match self.ledger.trusted(key.pay_date) {
+            // if its ETag cannot be read either, the first error is the one that states why
+            Some(row) => self.lake.etag(&key.settlement()).await.is_ok_and(|etag| etag == row.etag).then(|| row.record().ok()).flatten(),
+            None => None,
+        };
+        let Some(stored) = known else { return Err(error.into()) };
+        match decide(record, &stored, SchemaFit::Same, self.policy.origin, (self.clock)()) {
+            Decision::AsStored | Decision::AsStoredIfWhole => {
+                let reason = error.to_string_with_causes();
+                tracing::warn!(pay_date = %key.pay_date, "unchanged, by the ledger index alone: the file was not read: {reason}");
+                Ok(Admission::AsStored(Box::new(stored)))
+            }
+            Decision::IsStored | Decision::Overwrite | Decision::Replace => Err(error.into()),
+        }
+    }
+
     fn warn(&self, key: &DayKey, record: &DayRecord, stored: &DayFile, decision: &Decision, now: DateTime<Utc>) {
         let dated = stored.record.extracted_at;
         match decision {
@@ -134,7 +147,7 @@ impl Publisher<'_> {
                 "the stored day is dated ahead of the local clock, and is replaced by the API's current response: check the clocks"
             ),
             Decision::AsStored if stored.record.digest != record.digest || stored.fit != SchemaFit::Same => {
-                tracing::warn!(pay_date = %key.pay_date, stored = %dated, "the lake holds a later response, which stays");
+                tracing::warn!(pay_date = %key.pay_date, stored = %dated, "kept the stored day: it comes from a later response");
             }
             _ => {}
         }
@@ -143,7 +156,10 @@ impl Publisher<'_> {
     /// Keeps the version that is about to be replaced.
     async fn keep(&self, key: &DayKey, stored: Option<DayFile>) -> Result<Admission, PublishError> {
         let kept = self.lake.keep_version(key, stored.as_ref(), &self.run_id).await?;
-        let Kept::At(KeptVersion { at, file, version, damage }) = kept else { return Ok(Admission::Changed) };
+        let Kept::At(KeptVersion { at, file, version, damage, object }) = kept else { return Ok(Admission::Changed) };
+        if let (Some(stored), None) = (&stored, &damage) {
+            self.ledger.kept(&stored.record, &at, &object);
+        }
         if let Some(reason) = &damage {
             tracing::warn!(pay_date = %key.pay_date, kept = %at, "replacing a damaged file: {reason}");
         }
@@ -153,7 +169,7 @@ impl Publisher<'_> {
 
     /// Protects a stored day from a response that may replace it only with the user's explicit permission.
     fn guard(&self, key: &DayKey, stored: &DayFile, record: &DayRecord) -> Result<(), PublishError> {
-        if !shares_a_table(stored.fit) && self.policy.origin == Origin::Api {
+        if !stored.fit.shares_a_table() && self.policy.origin == Origin::Api {
             return Err(OtherSchema::new(key, &stored.record).into());
         }
         if record.rows == 0 && is_protected(&stored.record) && !self.policy.allow_empty_replacement {

@@ -12,16 +12,38 @@ use crate::lake::backend::Fetched;
 use crate::lake::error::LakeError;
 use crate::lake::file::{read_end, read_rows};
 use crate::lake::layout::DayKey;
-use crate::lake::record::DayRecord;
+use crate::lake::record::{DayRecord, State};
 use crate::lake::store::Lake;
 use crate::settlement::columns::amounts;
 use crate::settlement::diff::{Changes, Diff};
-use crate::settlement::totals::{Sums, parse_sum};
+use crate::settlement::sums::{Sums, parse_sum};
 use crate::settlement::values::format_decimal;
 
 use super::admission::Previous;
 
-/// A published day whose stored content was different.
+/// How the content of a published day differs from that of the version it replaced.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ContentChange {
+    /// The version was closed: nothing more was expected of it.
+    Restated(Restated),
+    /// The version was open: announced rows have arrived, or pending ones were paid.
+    Updated(Updated),
+}
+
+/// A day whose stored version was open and has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Updated {
+    /// The API id.
+    pub merchant_id: String,
+    /// The pay date.
+    pub pay_date: NaiveDate,
+    /// Rows of the version replaced.
+    pub rows_before: u64,
+    /// Rows now.
+    pub rows_after: u64,
+}
+
+/// A day whose stored version was closed and has changed all the same.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Restated {
     /// The API id.
@@ -61,13 +83,13 @@ pub(super) async fn published_file(lake: &Lake, key: &DayKey, record: &DayRecord
 ///
 /// # Errors
 /// A file whose rows cannot be read.
-pub(super) async fn compare(key: &DayKey, previous: Previous, record: &DayRecord, now: File) -> Result<Option<Restated>, LakeError> {
+pub(super) async fn compare(key: &DayKey, previous: Previous, record: &DayRecord, now: File) -> Result<Option<ContentChange>, LakeError> {
     let Previous { stored, at, file } = previous;
     let diff = Diff::with_rows(stored.record.rows, record.rows);
     let unreadable = |reason: String| LakeError::Record { object: key.settlement().to_string(), reason };
     let compared = tokio::task::spawn_blocking(move || changes(diff, file, now)).await;
     let changes = compared.map_err(|error| unreadable(error.to_string()))?.map_err(|error| unreadable(error.to_string()))?;
-    Ok(restated(&stored.record, record, changes, &at))
+    Ok(change(&stored.record, record, changes, &at))
 }
 
 fn changes(mut diff: Diff, before: File, now: File) -> Result<Changes, ParquetError> {
@@ -82,28 +104,24 @@ fn changes(mut diff: Diff, before: File, now: File) -> Result<Changes, ParquetEr
     Ok(diff.changes())
 }
 
-fn restated(before: &DayRecord, now: &DayRecord, changes: Changes, at: &Path) -> Option<Restated> {
+fn change(before: &DayRecord, now: &DayRecord, changes: Changes, at: &Path) -> Option<ContentChange> {
     if changes == Changes::default() {
         return None;
     }
+    let (merchant_id, pay_date, rows_before, rows_after) = (now.merchant_id.clone(), now.pay_date, before.rows, now.rows);
     let Changes { added, removed, changed } = changes;
-    tracing::warn!(pay_date = %now.pay_date, added, removed, changed, before = %at, "restated");
+    if before.state == State::Open {
+        tracing::info!(%pay_date, added, removed, changed, before = %at, "updated");
+        return Some(ContentChange::Updated(Updated { merchant_id, pay_date, rows_before, rows_after }));
+    }
+    tracing::warn!(%pay_date, added, removed, changed, before = %at, "restated");
     let delta = amounts()
         .map(|(_, column)| column.name)
         .zip(sums_of(now).into_iter().zip(sums_of(before)).map(|(now, before)| now - before))
         .filter(|(_, change)| *change != 0)
         .map(|(column, change)| (column.to_owned(), format_decimal(change, 2).into()))
         .collect();
-    Some(Restated {
-        merchant_id: now.merchant_id.clone(),
-        pay_date: now.pay_date,
-        rows_before: before.rows,
-        rows_after: now.rows,
-        added,
-        removed,
-        changed,
-        delta,
-    })
+    Some(ContentChange::Restated(Restated { merchant_id, pay_date, rows_before, rows_after, added, removed, changed, delta }))
 }
 
 /// A record's sums as numbers.

@@ -16,18 +16,19 @@ use object_store::path::Path;
 
 use crate::calendar::Clock;
 use crate::settlement::columns::SchemaFit;
-use crate::settlement::totals::Sums;
+use crate::settlement::sums::Sums;
 
 use super::error::LakeError;
 use super::layout::DayKey;
-use super::merchant::MerchantName;
+use super::ledger::MerchantLedger;
 use super::record::DayRecord;
 use super::staged::{Published, Staged};
 use super::store::Lake;
+use super::store_error::NO_CONDITIONS;
 use super::version::Over;
 
-pub(crate) use admission::{OtherSchema, is_protected, shares_a_table};
-pub use compare::Restated;
+pub(crate) use admission::{OtherSchema, is_protected};
+pub use compare::{ContentChange, Restated, Updated};
 pub(crate) use empty::Unproven;
 
 use admission::{Admission, Previous};
@@ -42,10 +43,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BadRows {
-    /// Its day is refused.
+    /// The day fails.
     #[default]
     Fail,
-    /// Its day is published without it, and stays open.
+    /// The day is published without the row, and stays open.
     Reject,
 }
 
@@ -119,13 +120,13 @@ pub struct Landed {
     /// Bytes written.
     pub bytes: u64,
     /// How the stored content changed.
-    pub restated: Option<Restated>,
+    pub change: Option<ContentChange>,
 }
 
 impl Landed {
     /// The same day after it was published once more. One file took the other's place.
     pub(crate) fn replaced_by(self, later: Self) -> Self {
-        if later.written { Self { restated: later.restated.or(self.restated), ..later } } else { self }
+        if later.written { Self { change: later.change.or(self.change), ..later } } else { self }
     }
 }
 
@@ -155,7 +156,9 @@ pub enum PublishError {
     #[error(transparent)]
     OtherSchema(#[from] OtherSchema),
     /// Other runs kept changing the day.
-    #[error("other runs changed the day {ROUNDS} times while this run was publishing it: run again when they are done")]
+    #[error(
+        "the day changed {ROUNDS} times while this run was publishing it: if other runs are at work, run again when they are done; {NO_CONDITIONS}"
+    )]
     Contended,
     /// The day is in the lake; its change is unknown.
     #[error("the day was published, but how it differs from {previous} could not be determined")]
@@ -170,7 +173,7 @@ pub enum PublishError {
 /// Publishes days of one merchant.
 pub(crate) struct Publisher<'a> {
     lake: &'a Lake,
-    merchant: MerchantName,
+    ledger: &'a MerchantLedger,
     run_id: String,
     policy: PublishPolicy,
     clock: Clock,
@@ -179,8 +182,15 @@ pub(crate) struct Publisher<'a> {
 
 impl<'a> Publisher<'a> {
     /// A publisher for one run; `has_rows` if the lake is known to hold a day of the merchant that has rows.
-    pub(crate) fn new(lake: &'a Lake, merchant: MerchantName, run_id: String, policy: PublishPolicy, clock: Clock, has_rows: bool) -> Self {
-        Self { lake, merchant, run_id, policy, clock, known_rows: KnownRows::new(has_rows) }
+    pub(crate) fn new(
+        lake: &'a Lake,
+        ledger: &'a MerchantLedger,
+        run_id: String,
+        policy: PublishPolicy,
+        clock: Clock,
+        has_rows: bool,
+    ) -> Self {
+        Self { lake, ledger, run_id, policy, clock, known_rows: KnownRows::new(has_rows) }
     }
 
     /// Whether the merchant is known to have a day with rows, in the lake or in this run.
@@ -189,7 +199,7 @@ impl<'a> Publisher<'a> {
     }
 
     fn key(&self, pay_date: NaiveDate) -> DayKey {
-        DayKey { pay_date, merchant: self.merchant.clone() }
+        DayKey { pay_date, merchant: self.ledger.merchant().clone() }
     }
 
     /// Stores the response and the rejected rows of a day, and decides how a day without rows is published. The table
@@ -226,10 +236,10 @@ impl<'a> Publisher<'a> {
             rejected_rows: record.rejected_rows,
             sums: sums_of(record),
             bytes: 0,
-            restated: None,
+            change: None,
         };
         let landed = match self.replace(&record, &mut file).await {
-            Ok(Replaced::Written(restated)) => Landed { written: true, bytes, restated, ..figures_of(&record) },
+            Ok(Replaced::Written(change)) => Landed { written: true, bytes, change, ..figures_of(&record) },
             Ok(Replaced::AsStored(stored)) => {
                 file.discard().await;
                 // the figures of what is in the lake, whichever response it came from
@@ -310,7 +320,7 @@ impl<'a> Publisher<'a> {
     /// Publishes a staged file over what the lake holds, and compares it with the version that it replaced.
     async fn replace(&self, record: &DayRecord, file: &mut Staged) -> Result<Replaced, PublishError> {
         let key = self.key(record.pay_date);
-        let lock = self.lake.lock(&key).await?;
+        let lock = self.lake.lock(&key.settlement()).await?;
         let previous = match self.put(&key, record, file).await? {
             Put::Done(Some(previous)) => previous,
             Put::Done(None) => return Ok(Replaced::Written(None)),
@@ -346,7 +356,10 @@ impl<'a> Publisher<'a> {
                 Admission::Changed => continue,
             };
             match file.publish(refusals.condition(&over)).await? {
-                Published::Done => return Ok(Put::Done(replaced)),
+                Published::Done(object) => {
+                    self.ledger.published(record, &object);
+                    return Ok(Put::Done(replaced));
+                }
                 Published::Changed => refusals.add(over),
             }
         }
@@ -365,7 +378,7 @@ enum Put {
 /// What became of a prepared day.
 enum Replaced {
     /// It was written; how its content changed.
-    Written(Option<Restated>),
+    Written(Option<ContentChange>),
     /// What is stored is as good.
     AsStored(Box<DayRecord>),
 }

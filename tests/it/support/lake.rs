@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use cookiepay_etl::settlement::cells::cell;
-use cookiepay_etl::settlement::columns::COLUMNS;
+use cookiepay_etl::settlement::columns::{COLUMNS, hex};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::file::metadata::KeyValue;
 use serde_json::Value as Json;
+use sha2::{Digest as _, Sha256};
 
 /// A row as text by column; NULLs are left out.
 pub type Row = BTreeMap<String, String>;
 
-/// Every file below a folder, relative to it.
+/// Every file below a folder, relative to it, apart from the ledger indexes, which are copies.
 pub fn files(root: &Path) -> Vec<String> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -26,6 +27,7 @@ pub fn files(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
     walk(root, &mut found);
     let mut names: Vec<String> = found.iter().map(|path| path.strip_prefix(root).unwrap().to_string_lossy().into_owned()).collect();
+    names.retain(|name| !format!("/{name}").contains("/ledger/"));
     names.sort();
     names
 }
@@ -77,11 +79,15 @@ pub fn record_of(bytes: Vec<u8>) -> Json {
     serde_json::from_str(&record).unwrap()
 }
 
-/// Changes the time at which a stored day's response was received, to the second.
+/// Changes the time at which a stored day's response was received, to the second, and seals the file again.
 pub fn redate(file: &Path, at: DateTime<Utc>) -> Vec<u8> {
     let mut bytes = fs::read(file).unwrap();
     let from = memchr::memmem::find(&bytes, b"\"extracted_at\":\"").unwrap() + "\"extracted_at\":\"".len();
     bytes[from..from + 19].copy_from_slice(at.format("%Y-%m-%dT%H:%M:%S").to_string().as_bytes());
+    let seal = memchr::memmem::rfind(&bytes, b"\"seal\":\"").unwrap() + "\"seal\":\"".len();
+    bytes[seal..seal + 64].fill(b'0');
+    let sealed = hex(&Sha256::digest(&bytes));
+    bytes[seal..seal + 64].copy_from_slice(sealed.as_bytes());
     fs::write(file, &bytes).unwrap();
     bytes
 }

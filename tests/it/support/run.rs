@@ -171,7 +171,7 @@ impl From<Output> for Ran {
 /// The binary, without any of this process's settings.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cookiepay-etl"));
-    command.timeout(Duration::from_mins(2));
+    command.timeout(Duration::from_mins(2)).env("LC_ALL", "C");
     for (name, _) in std::env::vars_os() {
         if ["COOKIEPAY_", "OPENLINEAGE_"].iter().any(|own| name.to_string_lossy().starts_with(own)) {
             command.env_remove(name);
@@ -189,4 +189,16 @@ pub fn run(arguments: &[&str]) -> Ran {
 pub fn finish(command: &mut Command) -> Ran {
     let output = command.output().expect("the binary starts");
     Ran { command: format!("{command:?}"), ..output.into() }
+}
+
+/// The peak memory of a run in progress, in KiB; 0 before it has started or when it has ended.
+pub fn peak_kib(pid: u32) -> u64 {
+    // for a moment, a child that was just started still shows the memory of the process that started it
+    let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    if exe.file_name() != Path::new(env!("CARGO_BIN_EXE_cookiepay-etl")).file_name() {
+        return 0;
+    }
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
 }

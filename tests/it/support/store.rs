@@ -31,17 +31,25 @@ impl Dest {
     pub fn s3() -> Self {
         let bucket = std::env::var("COOKIEPAY_TEST_BUCKET").expect("COOKIEPAY_TEST_BUCKET names a bucket");
         let prefix = format!("conformance/{}", uuid::Uuid::now_v7());
+        // this store's HTTP client, too, finds the process's one TLS provider
+        super::loopback_client();
         let store = AmazonS3Builder::from_env().with_bucket_name(&bucket).with_allow_http(true).build().unwrap();
         let url = format!("s3://{bucket}/{prefix}");
         Self { url, store: Arc::new(PrefixStore::new(store, Path::from(prefix))), _folder: None }
     }
 
-    /// Every object's name.
+    /// Every object's name, apart from the ledger indexes, which are copies.
     pub async fn names(&self) -> Vec<String> {
         let objects: Vec<_> = self.store.list(None).try_collect().await.unwrap();
         let mut names: Vec<String> = objects.into_iter().map(|object| object.location.to_string()).collect();
+        names.retain(|name| !name.starts_with("ledger/"));
         names.sort();
         names
+    }
+
+    /// Removes an object.
+    pub async fn delete(&self, name: &str) {
+        self.store.delete(&Path::parse(name).unwrap()).await.unwrap();
     }
 
     /// An object's bytes.

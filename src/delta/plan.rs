@@ -1,0 +1,230 @@
+//! Which files the table needs: compares what the lake holds with a snapshot, month by month. Does no I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+
+use crate::lake::merchant::MerchantName;
+
+use super::error::DeltaError;
+use super::file::{HeldDay, Month, PackedDay, TableFile, file_name};
+use super::held::HeldMerchant;
+use super::snapshot::Snapshot;
+
+/// Bytes of day files up to which days share a file, so that one changed day rewrites no more.
+const PART_BYTES: u64 = 64 << 20;
+
+/// A file to be written: days of one month that follow each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) merchant: MerchantName,
+    pub(super) month: Month,
+    pub(super) days: Vec<HeldDay>,
+    pub(super) name: String,
+}
+
+/// What changes in one merchant's month.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct MonthPlan {
+    pub(super) merchant: MerchantName,
+    pub(super) month: Month,
+    /// The files to be added.
+    pub(super) parts: Vec<Part>,
+    /// The files to be removed.
+    pub(super) removed: Vec<TableFile>,
+    /// The days that are added or replaced.
+    pub(super) days: u64,
+    /// Days of the table that the lake is not known to hold.
+    pub(super) vanished: Vec<NaiveDate>,
+}
+
+/// The live files of a snapshot by merchant and month.
+pub(super) type Existing<'s> = BTreeMap<&'s MerchantName, BTreeMap<Month, Vec<&'s TableFile>>>;
+
+/// Sorts a snapshot's files by merchant and month.
+pub(super) fn existing(snapshot: Option<&Snapshot>) -> Existing<'_> {
+    let mut existing = Existing::new();
+    for file in snapshot.into_iter().flat_map(Snapshot::files) {
+        existing.entry(&file.merchant).or_default().entry(file.month).or_default().push(file);
+    }
+    existing
+}
+
+/// The months of a merchant in which the table differs from what the lake holds. A month with a day that cannot be read is left as it
+/// is.
+///
+/// # Errors
+/// A file's day list cannot be read.
+pub(super) fn plan(held: &HeldMerchant, existing: &Existing<'_>) -> Result<Vec<MonthPlan>, DeltaError> {
+    let mut months: BTreeMap<Month, (Vec<&HeldDay>, &[&TableFile])> = BTreeMap::new();
+    for day in held.days.values() {
+        months.entry(Month::of(day.day.pay_date)).or_default().0.push(day);
+    }
+    for (month, files) in existing.get(&held.merchant).into_iter().flatten() {
+        months.entry(*month).or_default().1 = files;
+    }
+    let unreadable: BTreeSet<Month> = held.unreadable.keys().map(|pay_date| Month::of(*pay_date)).collect();
+    let plans = months.into_iter().filter(|(month, _)| !unreadable.contains(month));
+    plans.filter_map(|(month, (days, files))| plan_month(&held.merchant, month, &days, files).transpose()).collect()
+}
+
+fn plan_month(merchant: &MerchantName, month: Month, days: &[&HeldDay], files: &[&TableFile]) -> Result<Option<MonthPlan>, DeltaError> {
+    let days: Vec<HeldDay> = days.iter().map(|day| (*day).clone()).collect();
+    if let [file] = files
+        && file.name == file_name(merchant, month, &days)
+    {
+        return Ok(None);
+    }
+    let (mut table, mut first_days) = (BTreeMap::<NaiveDate, PackedDay>::new(), BTreeSet::new());
+    for file in files {
+        let listed = file.days().map_err(|what| DeltaError::foreign(&file.location(), what))?;
+        first_days.extend(listed.first().map(|day| day.pay_date));
+        table.extend(listed.into_iter().map(|day| (day.pay_date, day)));
+    }
+    first_days.pop_first();
+    let names: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    let (mut parts, mut kept) = (Vec::new(), BTreeSet::new());
+    for group in groups(&days, &first_days) {
+        let name = file_name(merchant, month, group);
+        if names.contains(name.as_str()) {
+            kept.insert(name);
+            continue;
+        }
+        for days in split(group) {
+            let name = file_name(merchant, month, days);
+            if names.contains(name.as_str()) {
+                kept.insert(name);
+            } else {
+                parts.push(Part { merchant: merchant.clone(), month, days: days.to_vec(), name });
+            }
+        }
+    }
+    let removed: Vec<TableFile> = files.iter().filter(|file| !kept.contains(&file.name)).map(|file| (*file).clone()).collect();
+    if parts.is_empty() && removed.is_empty() {
+        return Ok(None);
+    }
+    let written = || parts.iter().flat_map(|part| &part.days);
+    let changed = written().filter(|held| table.get(&held.day.pay_date) != Some(&held.day)).count();
+    let vanished: Vec<NaiveDate> =
+        table.keys().filter(|date| days.binary_search_by_key(*date, |held| held.day.pay_date).is_err()).copied().collect();
+    // the same days under another schema, or from other runs, are written again all the same
+    let changed = if changed == 0 && vanished.is_empty() { written().count() } else { changed };
+    Ok(Some(MonthPlan { merchant: merchant.clone(), month, parts, removed, days: changed as u64, vanished }))
+}
+
+/// Days by the files that exist: each file's first day begins a group.
+fn groups<'d>(days: &'d [HeldDay], first_days: &BTreeSet<NaiveDate>) -> Vec<&'d [HeldDay]> {
+    let mut groups = vec![days];
+    for first in first_days {
+        if let Some(last) = groups.pop() {
+            let (before, after) = last.split_at(last.partition_point(|held| held.day.pay_date < *first));
+            groups.extend([before, after]);
+        }
+    }
+    groups.retain(|group| !group.is_empty());
+    groups
+}
+
+/// Splits days that are too large for one file.
+fn split(mut days: &[HeldDay]) -> Vec<&[HeldDay]> {
+    let mut parts = Vec::new();
+    while !days.is_empty() {
+        let mut bytes = 0;
+        let fit = days.iter().take_while(|held| {
+            bytes += held.bytes;
+            bytes <= PART_BYTES
+        });
+        // a day alone may be larger
+        let (part, rest) = days.split_at(fit.count().max(1));
+        parts.push(part);
+        days = rest;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn day(of_month: u32, digest: &str, bytes: u64) -> HeldDay {
+        let pay_date = NaiveDate::from_ymd_opt(2024, 1, of_month).unwrap_or_default();
+        let day = PackedDay { pay_date, extracted_at: DateTime::UNIX_EPOCH, digest: digest.into(), rows: 1 };
+        HeldDay { day, run_id: "r".into(), bytes }
+    }
+
+    fn merchant() -> MerchantName {
+        MerchantName::new("m").expect("a name")
+    }
+
+    /// The files that result from a plan.
+    fn written(plan: &MonthPlan, before: &[TableFile]) -> Vec<TableFile> {
+        let mut files: Vec<TableFile> = before.iter().filter(|file| !plan.removed.contains(file)).cloned().collect();
+        files.extend(plan.parts.iter().map(|part| TableFile {
+            name: part.name.clone(),
+            merchant: part.merchant.clone(),
+            month: part.month,
+            bytes: 1,
+            modified_ms: 0,
+            stats: String::new(),
+            days: serde_json::to_string(&part.days.iter().map(|held| &held.day).collect::<Vec<_>>()).unwrap_or_default(),
+        }));
+        files
+    }
+
+    fn plan_of(days: &[HeldDay], files: &[TableFile]) -> Option<MonthPlan> {
+        let files: Vec<&TableFile> = files.iter().collect();
+        plan_month(&merchant(), Month::of(day(1, "", 0).day.pay_date), &days.iter().collect::<Vec<_>>(), &files).expect("day lists")
+    }
+
+    #[test]
+    fn a_month_is_one_file_until_it_is_too_large() {
+        let days: Vec<HeldDay> = (1..=4).map(|number| day(number, "a", 10 * MIB)).collect();
+        let plan = plan_of(&days, &[]).expect("a change");
+        assert_eq!((plan.parts.len(), plan.removed.len(), plan.days), (1, 0, 4));
+        let files = written(&plan, &[]);
+        assert_eq!(plan_of(&days, &files), None);
+
+        let large: Vec<HeldDay> = (1..=7).map(|number| day(number, "a", 20 * MIB)).collect();
+        let parts = plan_of(&large, &[]).expect("a change").parts;
+        assert_eq!(parts.iter().map(|part| part.days.len()).collect::<Vec<_>>(), [3, 3, 1]);
+        assert_eq!(plan_of(&[day(1, "a", 99 * MIB), day(2, "a", 1)], &[]).expect("a change").parts.len(), 2);
+    }
+
+    #[test]
+    fn a_changed_day_rewrites_only_its_own_part() {
+        let mut days: Vec<HeldDay> = (1..=9).map(|number| day(number, "a", 20 * MIB)).collect();
+        let files = written(&plan_of(&days, &[]).expect("a change"), &[]);
+        assert_eq!((files.len(), plan_of(&days, &files)), (3, None));
+        // it grows, so that its part no longer fits into one file, and the others stay
+        days[1] = day(2, "b", 60 * MIB);
+        let plan = plan_of(&days, &files).expect("a change");
+        assert_eq!((plan.parts.len(), plan.removed.len(), plan.days), (3, 1, 1));
+        let files = written(&plan, &files);
+        assert_eq!(plan_of(&days, &files), None);
+        // days that arrive, and days that are gone
+        days.push(day(10, "a", MIB));
+        days.remove(0);
+        let plan = plan_of(&days, &files).expect("a change");
+        assert_eq!((plan.days, plan.vanished), (1, vec![day(1, "", 0).day.pay_date]));
+    }
+
+    #[test]
+    fn a_month_that_is_gone_is_removed() {
+        let days = [day(1, "a", 1)];
+        let files = written(&plan_of(&days, &[]).expect("a change"), &[]);
+        let plan = plan_of(&[], &files).expect("a change");
+        assert_eq!((plan.parts.len(), plan.removed.len(), plan.days, plan.vanished.len()), (0, 1, 0, 1));
+    }
+
+    #[test]
+    fn a_day_from_another_run_counts_as_replaced() {
+        let days = [day(1, "a", 1), day(2, "a", 1)];
+        let files = written(&plan_of(&days, &[]).expect("a change"), &[]);
+        let again = days.map(|held| HeldDay { run_id: "s".into(), ..held });
+        assert_eq!(plan_of(&again, &files).map(|plan| plan.days), Some(2));
+    }
+}

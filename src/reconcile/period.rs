@@ -1,0 +1,31 @@
+//! The days that one side of a reconciliation is about.
+
+use chrono::NaiveDate;
+use serde::Serialize;
+
+/// A range of days; an end that is not known is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Period {
+    /// The first day.
+    pub from: Option<NaiveDate>,
+    /// The last day.
+    pub to: Option<NaiveDate>,
+}
+
+impl Period {
+    /// These ends and, for one that is not set, the first or last of `dates`.
+    pub(super) fn or_span(self, dates: impl Iterator<Item = NaiveDate> + Clone) -> Self {
+        Self { from: self.from.or_else(|| dates.clone().min()), to: self.to.or_else(|| dates.max()) }
+    }
+
+    /// Whether a day lies in it.
+    #[must_use]
+    pub fn contains(&self, day: NaiveDate) -> bool {
+        self.from.is_none_or(|from| from <= day) && self.to.is_none_or(|to| day <= to)
+    }
+
+    /// Whether neither end is known.
+    pub(super) fn is_unknown(self) -> bool {
+        self.from.is_none() && self.to.is_none()
+    }
+}
