@@ -21,7 +21,9 @@ pub(crate) fn check(input: &[u8]) {
     if response.starts_with(&[0x1F]) {
         return;
     }
-    let theirs = std::str::from_utf8(response).ok().and_then(|text| theirs(text.strip_prefix('\u{FEFF}').unwrap_or(text)));
+    // other bytes are read as CP949, which serde_json does not know
+    let Ok(text) = std::str::from_utf8(response) else { return };
+    let theirs = theirs(text.strip_prefix('\u{FEFF}').unwrap_or(text));
     match (ours, theirs) {
         (Ok(ours), Some(theirs)) => assert_eq!(ours, theirs),
         (Err(_), None) => {}
