@@ -9,6 +9,7 @@ use arrow_array::RecordBatch;
 use chrono::{DateTime, NaiveDate};
 use cookiepay_etl::cookiepay::decode::{Charset, TextReader};
 use cookiepay_etl::cookiepay::envelope;
+use cookiepay_etl::http;
 use cookiepay_etl::lake::record::DayRecord;
 use cookiepay_etl::lake::writer::DayWriter;
 use cookiepay_etl::settlement::batch::{BatchBuilder, DayContext};
@@ -30,7 +31,7 @@ fn response() -> Vec<u8> {
         let simulator = Simulator::start(options, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.expect("a simulator");
         let (id, key) = simulator.credentials();
         let root = simulator.base_url();
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let client = http::client(&root.parse().expect("a URL")).build().expect("a client");
         let post = async |path: &str, token: &str, body: Value| {
             let request = client.post(format!("{root}/{path}")).header("TOKEN", token).header("Content-Type", "application/json");
             request.body(body.to_string()).send().await.expect("a response").bytes().await.expect("all of it")

@@ -23,6 +23,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "benches"))
+from chart import bars  # noqa: E402
+
 WORK = ROOT / "target" / "peers"
 BINARY = ROOT / "target" / "release" / "cookiepay-etl"
 DAY = "2024-01-05"
@@ -77,19 +80,9 @@ def measure(command, env):
 
 def chart(table, rows):
     """A bar a contender: CPU seconds, with peak memory beside it."""
-    width, left, height = 720, 120, 34
-    scale = (width - left - 150) / max(line["cpu"] for line in table)
-    bars = []
-    for index, line in enumerate(table):
-        y = 44 + index * height
-        length = max(2, line["cpu"] * scale)
-        colour = "#2b6cb0" if index == 0 else "#a0aec0"
-        bars.append(f'<text x="{left - 8}" y="{y + 16}" text-anchor="end">{line["name"]}</text>')
-        bars.append(f'<rect x="{left}" y="{y}" width="{length:.0f}" height="22" fill="{colour}"/>')
-        bars.append(f'<text x="{left + length + 6:.0f}" y="{y + 16}">{line["cpu"]:.1f} s, {line["memory"]:,.0f} MiB</text>')
-    title = f"One day of {rows:,} rows into Parquet: CPU seconds and peak memory"
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{56 + len(table) * height}" font-family="sans-serif" font-size="13">'
-    return "\n".join([head, f'<text x="12" y="24" font-size="14">{title}</text>', *bars, "</svg>", ""])
+    label = "{cpu:.1f} s, {memory:,.0f} MiB"
+    lines = [(line["name"], line["cpu"], label.format(**line), index == 0) for index, line in enumerate(table)]
+    return bars(f"One day of {rows:,} rows into Parquet: CPU seconds and peak memory", lines)
 
 
 def main():
