@@ -38,9 +38,10 @@ class Bucket:
         return f"s3://{self.name}/{prefix}"
 
     def names(self):
-        """Every object in the bucket, whosever it is."""
+        """Every object in the bucket, whosever it is, apart from the ledger indexes, which are copies."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
-        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return [key for key in keys if "/ledger/" not in f"/{key}"]
 
     def read(self, name):
         return self.client.get_object(Bucket=self.name, Key=name)["Body"].read()

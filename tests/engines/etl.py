@@ -112,9 +112,10 @@ def settlement(day, merchant="simulator"):
 
 
 def files(folder):
-    """Every file under a folder, by its name from there."""
+    """Every file under a folder, by its name from there, apart from the ledger indexes, which are copies."""
     folder = Path(folder)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if "/ledger/" not in f"/{name}"}
 
 
 class Day:

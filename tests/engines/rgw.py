@@ -4,6 +4,7 @@ Everything listens on loopback and lives in a temporary folder. The daemons stay
 process and die with it, however it ends.
 """
 
+import os
 import shutil
 import socket
 import subprocess
@@ -48,6 +49,9 @@ pid_file =
 log_file = {home}/$name.log
 [mon]
 mon_data = {home}/mon
+# a monitor ends itself on a disk that is 95 % full, however many gigabytes are left
+mon_data_avail_crit = 0
+mon_data_avail_warn = 0
 [osd]
 osd_data = {home}/osd
 osd_objectstore = memstore
@@ -71,10 +75,10 @@ def free_port():
 
 
 class Gateway:
-    """Starts on entry, ends on exit. `endpoint` is where it listens."""
+    """Starts on entry, ends on exit. `endpoint` is where it listens; `env` is for what dates the objects."""
 
-    def __init__(self):
-        self.endpoint = ""
+    def __init__(self, env=None):
+        self.endpoint, self._env = "", env or {}
         self._home = Path(tempfile.mkdtemp(prefix="rgw-"))
         self._daemons = []
 
@@ -108,7 +112,7 @@ class Gateway:
         # an OSD that places itself may ask before it knows the cluster's id, and gives up
         self._run("ceph", "-c", config, "--connect-timeout", 60, "osd", "crush", "add", "osd.0", "1", "root=default")
         self._daemon("ceph-osd", "-c", config, "-i", "0")
-        self._daemon("radosgw", "-c", config, "-n", "client.rgw")
+        self._daemon("radosgw", "-c", config, "-n", "client.rgw", env=self._env)
         self.endpoint = f"http://127.0.0.1:{port}"
         self._wait_until_it_answers()
         self._create_user("checks", ACCESS_KEY, SECRET_KEY)
@@ -146,11 +150,11 @@ class Gateway:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=die_with_parent)
         assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
 
-    def _daemon(self, *command):
+    def _daemon(self, *command, env=None):
         command = [str(word) for word in command] + ["-f"]
         with open(self._home / f"{command[0]}.out", "wb") as out:
             streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
-            self._daemons.append(subprocess.Popen(command, **streams, preexec_fn=die_with_parent))
+            self._daemons.append(subprocess.Popen(command, env=os.environ | (env or {}), **streams, preexec_fn=die_with_parent))
 
     def _print_logs(self):
         for log in sorted([*self._home.glob("*.out"), *self._home.glob("*.log")]):

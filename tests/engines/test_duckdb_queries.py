@@ -1,21 +1,17 @@
 """The queries of examples/duckdb, as they stand, on disk and on S3, against the same figures reckoned in Python from what pyarrow reads."""
 
 import io
-import json
-import os
-import pickle
-import subprocess
 from collections import Counter, defaultdict
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from pathlib import Path
-from urllib.parse import urlparse
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+import asking
 import books
 import etl
 from etl import SEOUL
@@ -221,9 +217,7 @@ def compare(reckon, table, rows):
 
 
 def view(lake):
-    printed = etl.run("schema", "--format", "duckdb", "--dest", lake)
-    assert printed.code == 0, printed
-    return printed.stdout
+    return asking.schema(lake, "--format", "duckdb")
 
 
 def ask(lake, question):
@@ -250,16 +244,7 @@ def test_on_disk(shops, quarter, reckon):
 def test_on_s3(shops, bucket):
     for name, content in etl.files(shops).items():
         bucket.client.put_object(Bucket=bucket.name, Key=f"team/lake/{name}", Body=content)
-    server = f"ENDPOINT '{urlparse(bucket.env['AWS_ENDPOINT_URL']).netloc}', URL_STYLE 'path', USE_SSL false"
-    s3 = (FOLDER / "s3.sql").read_text().replace("PROVIDER credential_chain", f"PROVIDER credential_chain, {server}")
-    asked = json.dumps([[s3, view(bucket.url("team/lake"))], QUERIES])
-    # its home folder is where DuckDB would find extensions and secrets of the user's own
-    env = etl.ENVIRONMENT | bucket.env | {"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent"}
-    command = [os.environ["DUCKDB_1_PYTHON"], Path(__file__).with_name("duckdb_1.py")]
-    run = subprocess.run(command, input=asked.encode(), env=env, capture_output=True, timeout=120)
-    assert run.returncode == 0, run.stderr.decode()
-    version, tables = pickle.loads(run.stdout)
-    assert version.startswith("1.")
+    tables = asking.ask([asking.connect_s3(bucket), view(bucket.url("team/lake"))], QUERIES, env=bucket.env)
     rows = rows_of(shops)
     for reckon in RECKONED:
         assert compare(reckon, tables[reckon.__name__], rows)

@@ -122,7 +122,7 @@ def test_names_are_escaped_alike_on_disk_and_s3(bucket, tmp_path):
 
 
 def test_check_passes_and_leaves_nothing(bucket):
-    run = etl.run("check", "--env", "simulator", "--dest", bucket.url("lake"), env=bucket.env)
+    run = etl.run("check", "--output", "json", "--env", "simulator", "--dest", bucket.url("lake"), env=bucket.env)
     assert run.code == 0, run
     assert [check["ok"] for check in run.result["checks"]] == [True] * 4
     assert bucket.names() == []
@@ -131,14 +131,14 @@ def test_check_passes_and_leaves_nothing(bucket):
 def test_verify_passes_until_a_byte_changes(bucket):
     run = etl.backfill(bucket.url("lake"), env=bucket.env, **FEBRUARY)
     assert run.code == 0, run
-    sound = etl.run("verify", "--dest", bucket.url("lake"), env=bucket.env)
+    sound = etl.run("verify", "--output", "json", "--dest", bucket.url("lake"), env=bucket.env)
     assert sound.code == 0, sound
     assert (sound.result["checked"], sound.result["differences"]) == (29, [])
     name = etl.settlement(date(2024, 2, 13))
     content = bytearray(bucket.read("lake/" + name))
     content[len(content) // 2] ^= 1
     bucket.client.put_object(Bucket=bucket.name, Key="lake/" + name, Body=bytes(content))
-    damaged = etl.run("verify", "--dest", bucket.url("lake"), env=bucket.env)
+    damaged = etl.run("verify", "--output", "json", "--dest", bucket.url("lake"), env=bucket.env)
     assert damaged.code != 0, damaged
     assert [difference["path"] for difference in damaged.result["differences"]] == [name]
 
@@ -161,7 +161,7 @@ def refused(bucket, within=60, **env):
 
 def check_says_so(bucket, **env):
     dest = bucket.url("lake")
-    check = etl.run("check", "--env", "simulator", "--dest", dest, env=bucket.env | env)
+    check = etl.run("check", "--output", "json", "--env", "simulator", "--dest", dest, env=bucket.env | env)
     assert check.code == 7, check
     [failed] = [check for check in check.result["checks"] if not check["ok"]]
     assert failed["name"] == "lake" and dest in failed["detail"]

@@ -42,9 +42,9 @@ def test_a_profile_gives_keys_region_and_endpoint(bucket, tmp_path):
 
     # the default profile's keys are wrong, and keys of the environment count before any profile
     env = {name: value for name, value in env.items() if name != "AWS_PROFILE"}
-    status = etl.run("status", "--dest", bucket.url("lake"), env=env | {"AWS_ENDPOINT_URL": bucket.env["AWS_ENDPOINT_URL"]})
+    status = etl.run("status", "--output", "json", "--dest", bucket.url("lake"), env=env | {"AWS_ENDPOINT_URL": bucket.env["AWS_ENDPOINT_URL"]})
     assert status.code == 7 and "InvalidAccessKeyId" in status.stderr, status
-    status = etl.run("status", "--dest", bucket.url("lake"), env=env | bucket.env | {"AWS_PROFILE": "sso"})
+    status = etl.run("status", "--output", "json", "--dest", bucket.url("lake"), env=env | bucket.env | {"AWS_PROFILE": "sso"})
     assert status.code == 0, status
 
 
@@ -52,7 +52,7 @@ def test_a_profile_that_cannot_be_used_says_what_to_do(bucket, tmp_path):
     env = with_profile(bucket, tmp_path)
     for name, told in (("missing", "is in neither"), ("sso", "aws configure export-credentials --profile sso")):
         run = etl.backfill(bucket.url("lake"), env=env | {"AWS_PROFILE": name}, **DAY)
-        assert run.code == 7 and run.result["requests"] == 0, run
+        assert run.code == 2 and run.result["requests"] == 0, run
         assert told in run.result["error"], run
 
 
@@ -123,7 +123,7 @@ def test_who_may_only_read_sees_and_writes_nothing(gateway, bucket):
         read = etl.run(*command, "--dest", bucket.url("lake"), env=env)
         assert read.code == 0, read
 
-    check = etl.run("check", "--env", "simulator", "--dest", bucket.url("lake"), env=env)
+    check = etl.run("check", "--output", "json", "--env", "simulator", "--dest", bucket.url("lake"), env=env)
     assert check.code == 7 and "AccessDenied" in check.stdout, check
     february = {"first": date(2024, 2, 1), "last": date(2024, 2, 29)}
     run = etl.backfill(bucket.url("lake"), "--concurrency", 1, env=env, **february)
@@ -146,7 +146,7 @@ def test_days_are_encrypted_with_the_key_that_is_asked_for(bucket):
         head = bucket.client.head_object(Bucket=bucket.name, Key=name)
         assert (head.get("ServerSideEncryption"), head.get("SSEKMSKeyId")) == ("aws:kms", rgw.KMS_KEY), name
     assert etl.Day(bucket.read(NAME)).is_sealed()
-    verify = etl.run("verify", "--dest", bucket.url("lake"), env=env)
+    verify = etl.run("verify", "--output", "json", "--dest", bucket.url("lake"), env=env)
     assert verify.code == 0, verify
 
 

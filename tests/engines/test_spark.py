@@ -5,6 +5,7 @@ import io
 import json
 import runpy
 import shlex
+import shutil
 import sys
 from collections import defaultdict
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
+import asking
 import books
 import etl
 from etl import SEOUL
@@ -129,6 +131,33 @@ def test_the_example_shows_payouts_by_month(printed, shops):
     ]
     # in Seoul's time, which is the example's
     assert {line[-1][:10] for line in lines[1:]} <= {f"{datetime.now(SEOUL) - timedelta(days=n):%Y-%m-%d}" for n in (0, 1)}
+
+
+@pytest.mark.parametrize("name", ["a b [x] p+q", "100% x%20y", "merchant_id=x", r"back\slash {a} a*b why? h#h"])
+def test_a_folder_of_any_name_is_read(spark, shops, tmp_path, name):
+    lake = tmp_path / name / "lake"
+    shutil.copytree(shops, lake)
+    for statement in asking.schema(lake, "--format", "spark").replace("settlements (", "odd (").replace("TABLE settlements;", "TABLE odd;").split(";\n"):
+        if statement.strip():
+            spark.sql(statement)
+    try:
+        query = "SELECT count(*) AS found, sum(payment_amount) AS payout, count(DISTINCT merchant_id) AS merchants FROM {}"
+        assert spark.sql(query.format("odd")).first() == spark.sql(query.format("settlements")).first()
+    finally:
+        spark.sql("DROP TABLE odd")
+
+
+def test_labels_are_a_view_beside_the_table(spark, shops):
+    [view] = [statement for statement in asking.schema(shops, "--format", "spark", "--table", "labels", "--lang", "ko").split(";\n") if statement]
+    spark.sql(view)
+    counted = {row[0]: row[1] for row in spark.sql("SELECT payment_status_label, count(*) FROM settlements_labels GROUP BY ALL").collect()}
+    assert sum(counted.values()) == len(stored(shops)) and {"승인", "당일취소", "일반취소"} <= set(counted)
+
+
+def test_the_ledger_is_a_table(spark, shops):
+    spark.sql(asking.schema(shops, "--format", "spark", "--table", "ledger", "--lang", "ko").rstrip().rstrip(";"))
+    found = spark.sql("SELECT sum(`rows`) AS found, sum(payment_amount) AS payout FROM ledger WHERE `current`").first()
+    assert (found.found, found.payout) == (len(stored(shops)), etl.total(row["payment_amount"] for row in stored(shops).values()))
 
 
 def test_a_day_is_seen_after_a_repair_and_again_after_a_refresh(spark, shops):

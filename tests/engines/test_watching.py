@@ -53,11 +53,12 @@ def test_node_exporter_takes_the_metrics_file(exporter, tmp_path):
     assert run.code == 0, run
     found = scrape()
     assert found["node_textfile_scrape_error"] == 0
-    of = '{command="backfill",merchant_id="simulator"'
-    assert found[f'cookiepay_etl_last_run_days{of},state="published"}}'] == 7
-    assert found[f"cookiepay_etl_last_run_rows{of}}}"] == run.result["rows"] > 0
-    assert found['cookiepay_etl_last_run_exit_code{command="backfill"}'] == 0
-    assert abs(found['cookiepay_etl_last_success_timestamp_seconds{command="backfill"}'] - time.time()) < 60
+    job = f'command="backfill",lake="{tmp_path / "lake"}"'
+    of = f'{job},merchant_id="simulator"'
+    assert found[f'cookiepay_etl_last_run_days{{{of},state="published"}}'] == 7
+    assert found[f"cookiepay_etl_last_run_rows{{{of}}}"] == run.result["rows"] > 0
+    assert found[f"cookiepay_etl_last_run_exit_code{{{job}}}"] == 0
+    assert abs(found[f"cookiepay_etl_last_success_timestamp_seconds{{{job}}}"] - time.time()) < 60
 
 
 class Collector(Handler):
