@@ -30,6 +30,8 @@ class Request:
                 return "list" if "list-type" in query else "read"
             case "PUT":
                 return "part" if "partNumber" in query else "put"
+            case "POST" if "delete" in query:
+                return "delete"
             case "POST":
                 return "begin" if "uploads" in query else "complete"
             case "DELETE":

@@ -329,7 +329,7 @@ def test_killed_while_parts_go_up(draw, often, injected, bucket, tmp_path):
             history = [bucket.read(name) for name in bucket.names() if name.startswith("lake/history/")]
             assert len(history) == len(set(history)) and set(history) == versions - {content}
             now = seed
-    sound = etl.run("verify", "--dest", bucket.url("lake"), env=bucket.env)
+    sound = etl.run("verify", "--output", "json", "--dest", bucket.url("lake"), env=bucket.env)
     assert sound.code == 0, sound
 
 

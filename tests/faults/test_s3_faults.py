@@ -261,5 +261,5 @@ def test_uploads_in_parts(big_days, bucket, proxy, often, injected):
         assert record == big_days[seed][1] and rows.equals(big_days[seed][0])
         history = [bucket.read(name) for name in bucket.names() if name.startswith("lake/history/")]
         assert before in history and len(set(history)) == len(history)
-    sound = etl.run("verify", "--dest", bucket.url("lake"), env=bucket.env)
+    sound = etl.run("verify", "--output", "json", "--dest", bucket.url("lake"), env=bucket.env)
     assert sound.code == 0, sound

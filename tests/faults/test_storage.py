@@ -2,6 +2,7 @@
 it is, readers see the old version whole, and the next run heals."""
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -140,7 +141,7 @@ def test_a_read_only_file_system(api, mount, injected):
     failed(watched.run(2), str(watched.lake.dest), os.strerror(errno.EROFS))
     failed(etl.backfill(folder / "another"), str(folder / "another"), os.strerror(errno.EROFS))
     watched.verify()
-    status = etl.run("status", "--dest", watched.lake.dest)
+    status = etl.run("status", "--output", "json", "--dest", watched.lake.dest)
     assert status.code == 0, status
     subprocess.run(["mount", "-o", "remount,rw", folder], check=True)
     injected("read-only file system", 2)
@@ -266,3 +267,18 @@ def test_every_folder_that_a_run_makes_is_synced(tmp_path):
             unsafe = {path for path in owed if call.split('"')[3].startswith(f"{path}/")}
             assert not unsafe, f"a day was published while these could still be lost: {unsafe}"
     assert synced >= len(DAYS) + 2 and not owed, owed
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["its-folder-is-there", "its-folder-is-not"])
+def test_a_file_system_that_cannot_sync_folders_is_refused(tmp_path, there):
+    """As shared folders report it; each day would be lost by a power cut that came after it was reported."""
+    lake = tmp_path / "lake"
+    if there:
+        lake.mkdir()
+    args = etl.backfill_args(lake, first=DAYS[0], last=DAYS[-1])
+    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:error=EINVAL", etl.BINARY, *map(str, args)]
+    done = subprocess.run(command, env=etl.ENVIRONMENT, capture_output=True, encoding="utf-8", timeout=60, check=False)
+    result = json.loads(done.stdout)
+    assert done.returncode == result["exit_code"] == 2 and result["requests"] == 0, done
+    assert "cannot sync folders" in result["error"], result
+    assert not etl.files(lake)
