@@ -1,16 +1,17 @@
-"""Fetches a range of pay dates, a task a month: trigger it with the first and the last one.
+"""Fetches a range of pay dates, one task per month: trigger it with the first and the last one.
 
-The months run as the pool `cookiepay_api` lets them. The binary keeps to ten requests a second, each for itself, so with
-a pool of one slot that is the rate the API sees: `airflow pools set cookiepay_api 1 "requests to CookiePay"`.
-A month that fails leaves the others alone, and clearing it asks for nothing that is in the lake and closed.
+The months run as the pool `cookiepay_api` allows. Each run of the binary keeps to ten requests a second, so with a pool of one slot
+that is the rate at the API: `airflow pools set cookiepay_api 1 "requests to CookiePay"`.
+A month that fails does not stop the others, and if it is cleared, no day that is in the lake and closed is fetched again.
 """
 
 from datetime import date, timedelta
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Asset, Param, task
 from airflow.sdk.exceptions import AirflowFailException
+from cookiepay_etl.airflow.operators import CookiepayOperator
 
-from cookiepay_operator import CookiepayOperator
+SETTLEMENTS = Asset("cookiepay_settlements")
 
 with DAG(
     "cookiepay_backfill",
@@ -47,5 +48,6 @@ with DAG(
     ).expand(arguments=months())
     bounds = ["--from", "{{ params['from'] }}", "--to", "{{ params['to'] }}"]
     status = CookiepayOperator(task_id="status", arguments=["status", "--require-complete", *bounds])
-    verify = CookiepayOperator(task_id="verify", arguments=["verify", *bounds])
+    # the months are mapped, and a mapped task has no asset
+    verify = CookiepayOperator(task_id="verify", arguments=["verify", *bounds], asset=SETTLEMENTS)
     backfill >> status >> verify

@@ -1,19 +1,21 @@
-"""Every morning: brings the lake up to today, holds that no day is missing, and reads back what may have changed.
+"""Every morning: brings the lake up to today, checks that no day is missing, and verifies what has changed.
 
-No date is computed here. `sync` goes by today in Seoul, whatever the worker's zone, and asks for what is missing or not
-closed yet: a run that is late, or made again, brings the lake up to the day on which it runs. `status` and `verify` take
-their days from what `sync` did, so that all three mean the same ones on both sides of midnight.
+No date is computed here. `sync` goes by today in Seoul, whatever the worker's zone, and fetches what is missing or not closed yet:
+a run that is late, or repeated, brings the lake up to the day on which it runs. `status` and `verify` take their days from what
+`sync` did, so that all three mean the same ones on both sides of midnight.
+
+If days changed, the asset `cookiepay_settlements` is updated: other DAGs can be scheduled on it.
 """
 
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk import DAG, CronTriggerTimetable
-
-from cookiepay_operator import CookiepayOperator
+from airflow.sdk import DAG, Asset, CronTriggerTimetable
+from cookiepay_etl.airflow.operators import CookiepayOperator
 
 SEOUL = "Asia/Seoul"
 SINCE = pendulum.datetime(2024, 1, 1, tz=SEOUL)  # the first pay date that you want
+SETTLEMENTS = Asset("cookiepay_settlements")
 
 with DAG(
     "cookiepay_daily",
@@ -29,6 +31,7 @@ with DAG(
     sync = CookiepayOperator(
         task_id="sync",
         arguments=["sync", "--since", SINCE.to_date_string()],
+        asset=SETTLEMENTS,
         # shared with the backfill, and before its months
         pool="cookiepay_api",
         priority_weight=100,
@@ -37,8 +40,8 @@ with DAG(
         task_id="status",
         arguments=["status", "--require-complete", "--from", SINCE.to_date_string(), "--to", "{{ ti.xcom_pull('sync')['to'] }}"],
     )
-    # from the first to the last day that any try of sync has written; where none was, the days that sync looked at
-    first = "{{ ti.xcom_pull('status')['written'] | min | default(ti.xcom_pull('sync')['from']) }}"
-    last = "{{ ti.xcom_pull('status')['written'] | max | default(ti.xcom_pull('sync')['to']) }}"
+    # what was written since the asset was last updated, also by tries that failed; if nothing was, the days that sync looked at
+    first = "{{ ti.xcom_pull('sync')['written']['first'] or ti.xcom_pull('sync')['from'] }}"
+    last = "{{ ti.xcom_pull('sync')['written']['last'] or ti.xcom_pull('sync')['to'] }}"
     verify = CookiepayOperator(task_id="verify", arguments=["verify", "--from", first, "--to", last])
     sync >> status >> verify

@@ -1,4 +1,5 @@
--- What is paid out, by pay date and merchant. `payout` is net of fee and VAT: hold it against the bank's deposit of that day.
+-- What is paid out, by pay date and merchant. `payout` is net of fee and VAT: it should be the bank's deposit of that day (books/deposits.sql
+-- compares the two in SQL; cookiepay-etl reconcile --deposits FILE does so with the bank's own file).
 -- `approved`, `voided` (cancelled the same day) and `cancelled` (later) are gross, the last two without sign. `pending` is the part of
 -- `payout` that is not paid yet; `unstated` counts rows that give no amount to pay ("-"), as voided payments do. A day without rows
 -- has no line.

@@ -4,7 +4,9 @@
     cookiepay-etl schema --format spark --dest ./lake > settlements.sql
     spark-submit settlements.py settlements.sql
 
-`--dest` is the lake as Spark sees it: a folder, or s3a://bucket/prefix with Hadoop's S3 client on the class path (s3:// on EMR).
+`--dest` is the lake as Spark sees it: a folder, or s3a://bucket/prefix with Hadoop's S3 client on the class path (s3:// on EMR). Comments are
+in Korean with `--lang ko`; `--table labels` prints a view that names statuses and acquirers; `--table delta` prints the same table over delta/,
+with Delta Lake's jar on the class path.
 `spark-sql -f settlements.sql` makes the same table. As days land, MSCK REPAIR TABLE settlements makes them known; a day that was fetched
 again is seen by the next session, or after REFRESH TABLE settlements.
 """
