@@ -22,3 +22,4 @@ pub mod schema;
 pub mod snapshot;
 mod stats;
 pub mod update;
+mod writer;

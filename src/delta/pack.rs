@@ -1,16 +1,13 @@
-//! Writes a file of the table from the day files of a part of a month, as a stream: one row group is in memory.
+//! Writes a file of the table for a part of a month, as a stream: one row group is in memory.
+//!
+//! Days that the table holds already are taken from its own file, if their rows still are what its day list states: a daily run then
+//! reads one file of a month instead of thirty. All others come from their day files.
 
 use std::fs::File;
 
 use chrono::NaiveDate;
 use futures::{StreamExt as _, TryStreamExt as _};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
-use parquet::schema::types::ColumnPath;
 use tokio::sync::mpsc;
 
 use crate::lake::backend::Fetched;
@@ -19,14 +16,15 @@ use crate::lake::file::{read_end, read_rows};
 use crate::lake::layout::{DayKey, delta_path};
 use crate::lake::staged::StagingWriter;
 use crate::lake::store::Lake;
-use crate::lake::writer::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, set_column};
-use crate::settlement::columns::{COLUMNS, SchemaFit};
+use crate::settlement::columns::SchemaFit;
 
 use super::error::DeltaError;
-use super::file::{DAYS_KEY, HeldDay, PackedDay, TableFile};
+use super::file::{HeldDay, PackedDay, TableFile};
 use super::plan::Part;
-use super::schema::{schema, to_delta};
+use super::read::{DaysOfFile, NotTaken};
+use super::schema::to_delta;
 use super::stats::Stats;
+use super::writer::PartWriter;
 
 /// Day files that are opened ahead.
 const AHEAD: usize = 8;
@@ -37,6 +35,22 @@ pub(super) enum Unpacked {
     /// Another run has replaced or removed one of its days meanwhile.
     Moved(NaiveDate),
     Failed(DeltaError),
+}
+
+/// Why a part's file was not written.
+enum Unwritten {
+    /// A file of the table is not what its day list states.
+    Unlike {
+        object: String,
+        reason: String,
+    },
+    Unpacked(Unpacked),
+}
+
+impl<E: Into<Unpacked>> From<E> for Unwritten {
+    fn from(error: E) -> Self {
+        Self::Unpacked(error.into())
+    }
 }
 
 impl From<LakeError> for Unpacked {
@@ -51,23 +65,66 @@ impl From<ParquetError> for Unpacked {
     }
 }
 
+impl From<DeltaError> for Unpacked {
+    fn from(error: DeltaError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// Writes a part's file, where readers find it once a commit names it.
 pub(super) async fn pack(lake: &Lake, part: &Part, run_id: &str, now_ms: i64) -> Result<TableFile, Unpacked> {
+    let mut from = table_files(lake, part).await?;
+    loop {
+        match pack_from(lake, part, from, run_id, now_ms).await {
+            Ok(packed) => return Ok(packed),
+            Err(Unwritten::Unpacked(error)) => return Err(error),
+            Err(Unwritten::Unlike { object, reason }) => {
+                tracing::info!(object, reason, "a file of the Delta table is replaced from the day files");
+                from = Vec::new();
+            }
+        }
+    }
+}
+
+/// An open file of the table.
+struct Opened {
+    object: String,
+    listed: Vec<PackedDay>,
+    file: File,
+}
+
+/// Opens the files of the table that hold some of a part's days. One that is not there is not needed.
+async fn table_files(lake: &Lake, part: &Part) -> Result<Vec<Opened>, Unpacked> {
+    let mut opened = Vec::new();
+    for (file, listed) in &part.from {
+        match lake.fetch(&file.location()).await {
+            Ok(Some(Fetched { file: open, .. })) => {
+                opened.push(Opened { object: file.location().to_string(), listed: listed.clone(), file: open });
+            }
+            Ok(None) => {}
+            Err(error) => drop(error.of_one_object().ok_or(error)?),
+        }
+    }
+    Ok(opened)
+}
+
+async fn pack_from(lake: &Lake, part: &Part, from: Vec<Opened>, run_id: &str, now_ms: i64) -> Result<TableFile, Unwritten> {
     let target = delta_path(&part.name);
     let days: Vec<&PackedDay> = part.days.iter().map(|held| &held.day).collect();
     let list = serde_json::to_string(&days).map_err(|error| ParquetError::External(Box::new(error)))?;
     let (send, receive) = mpsc::channel(1);
-    let (writes, footer) = (part.clone(), list.clone());
-    let written = lake.write_staged(target.clone(), run_id, move |out| write(&writes, footer, receive, out));
+    let (anew, footer) = (anew(part, &from), list.clone());
+    let writes = Writes { part: part.clone(), from, opened: receive };
+    let written = lake.write_staged(target.clone(), run_id, move |out| writes.write(footer, out));
     // a reader that ends early drops the sender, and the writer then ends as well
-    let (fetched, written) = tokio::join!(fetch(lake, part, send), written);
+    let (fetched, written) = tokio::join!(fetch(lake, part, anew, send), written);
     let (staged, stats) = match (fetched, written) {
         (Ok(()), written) => written?,
         (Err(error), Ok((staged, _))) => {
             staged.discard().await;
-            return Err(error);
+            return Err(error.into());
         }
-        (Err(error), Err(_)) => return Err(error),
+        (Err(error), Err(_)) => return Err(error.into()),
     };
     let bytes = staged.bytes();
     lake.publish_by_name(&target, staged).await?;
@@ -82,14 +139,19 @@ pub(super) async fn pack(lake: &Lake, part: &Part, run_id: &str, now_ms: i64) ->
     })
 }
 
-/// Opens the day files that have rows, in their order.
-async fn fetch(lake: &Lake, part: &Part, send: mpsc::Sender<(HeldDay, File)>) -> Result<(), Unpacked> {
-    let with_rows = part.days.iter().filter(|held| held.day.rows > 0);
-    let mut opened = futures::stream::iter(with_rows)
+/// The days with rows that no open file of the table holds.
+fn anew(part: &Part, from: &[Opened]) -> Vec<HeldDay> {
+    let is_held = |held: &HeldDay| from.iter().any(|opened| opened.listed.contains(&held.day));
+    part.days.iter().filter(|held| held.day.rows > 0 && !is_held(held)).cloned().collect()
+}
+
+/// Opens day files, in their order.
+async fn fetch(lake: &Lake, part: &Part, days: Vec<HeldDay>, send: mpsc::Sender<(HeldDay, File)>) -> Result<(), Unpacked> {
+    let mut opened = futures::stream::iter(days)
         .map(async |held| {
             let location = DayKey { pay_date: held.day.pay_date, merchant: part.merchant.clone() }.settlement();
             match lake.fetch(&location).await {
-                Ok(Some(Fetched { file, .. })) => Ok((held.clone(), file)),
+                Ok(Some(Fetched { file, .. })) => Ok((held, file)),
                 Ok(None) => Err(Unpacked::Moved(held.day.pay_date)),
                 Err(error) => Err(match error.of_one_object() {
                     Some(reason) => day_failed(part, held.day.pay_date, format!("it cannot be read: {reason}")).into(),
@@ -107,69 +169,64 @@ async fn fetch(lake: &Lake, part: &Part, send: mpsc::Sender<(HeldDay, File)>) ->
     Ok(())
 }
 
-impl From<DeltaError> for Unpacked {
-    fn from(error: DeltaError) -> Self {
-        Self::Failed(error)
-    }
-}
-
 fn day_failed(part: &Part, pay_date: NaiveDate, reason: String) -> DeltaError {
     let object = DayKey { pay_date, merchant: part.merchant.clone() }.settlement().to_string();
     DeltaError::Day { month: part.month.to_string(), object, reason, is_guarded: false }
 }
 
-fn write(part: &Part, days: String, mut opened: mpsc::Receiver<(HeldDay, File)>, out: StagingWriter) -> Result<Stats, Unpacked> {
-    let rows: u64 = part.days.iter().map(|held| held.day.rows).sum();
-    let options = ArrowWriterOptions::new().with_properties(properties(rows)?).with_skip_arrow_metadata(true);
-    let mut writer = PartWriter { parquet: ArrowWriter::try_new_with_options(out, schema(), options)?, held: 0, stats: Stats::default() };
-    while let Some((held, file)) = opened.blocking_recv() {
-        add_day(part, &held, file, &mut writer)?;
-    }
-    writer.parquet.append_key_value_metadata(KeyValue::new(DAYS_KEY.to_owned(), days));
-    let mut out = writer.parquet.into_inner()?;
-    std::io::Write::flush(&mut out).map_err(ParquetError::from)?;
-    Ok(writer.stats)
+/// What is written into one file, on a thread of its own.
+struct Writes {
+    part: Part,
+    /// Files of the table that hold some of the days.
+    from: Vec<Opened>,
+    /// The day files of the others.
+    opened: mpsc::Receiver<(HeldDay, File)>,
 }
 
-/// How a file of so many rows is stored. The bloom filter finds a transaction that no minimum and maximum can exclude.
-fn properties(rows: u64) -> Result<WriterProperties, ParquetError> {
-    const TRANSACTION_ID: &str = "transaction_id";
-    const FALSE_POSITIVES: f64 = 0.01;
-    let transaction_id = || ColumnPath::from(TRANSACTION_ID);
-    let in_a_group = rows.clamp(1, ROW_GROUP_ROWS as u64);
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_column_bloom_filter_enabled(transaction_id(), rows > 0)
-        .set_column_bloom_filter_fpp(transaction_id(), FALSE_POSITIVES)
-        .set_column_bloom_filter_max_ndv(transaction_id(), in_a_group);
-    Ok(COLUMNS.iter().fold(properties, set_column).build())
-}
-
-struct PartWriter {
-    parquet: ArrowWriter<StagingWriter>,
-    /// Bytes of the row group in memory.
-    held: usize,
-    stats: Stats,
-}
-
-impl PartWriter {
-    fn add(&mut self, pay_date: NaiveDate, batch: &arrow_array::RecordBatch) -> Result<(), ParquetError> {
-        let batch = to_delta(pay_date, batch)?;
-        self.stats.add(&batch);
-        self.parquet.write(&batch)?;
-        self.held += batch.get_array_memory_size();
-        if self.parquet.in_progress_rows() == 0 {
-            self.held = 0;
-        } else if self.held >= ROW_GROUP_BYTES {
-            self.parquet.flush()?;
-            self.held = 0;
+impl Writes {
+    fn write(self, footer: String, out: StagingWriter) -> Result<Stats, Unwritten> {
+        let Self { part, from, mut opened } = self;
+        let mut kept = from.into_iter().map(Kept::open).collect::<Result<Vec<_>, Unwritten>>()?;
+        let rows: u64 = part.days.iter().map(|held| held.day.rows).sum();
+        let mut writer = PartWriter::new(out, rows)?;
+        for held in part.days.iter().filter(|held| held.day.rows > 0) {
+            match kept.iter_mut().find(|kept| kept.listed.contains(&held.day)) {
+                Some(kept) => kept.add_day(held, &mut writer)?,
+                None => match opened.blocking_recv() {
+                    Some((held, file)) => add_day(&part, &held, file, &mut writer)?,
+                    // opening it has failed, and its error is the one that is reported
+                    None => break,
+                },
+            }
         }
-        Ok(())
+        Ok(writer.finish(footer)?)
     }
 }
 
-/// Adds a day's rows, if its file is the version that was meant.
+/// A file of the table, some of whose days are kept.
+struct Kept {
+    object: String,
+    listed: Vec<PackedDay>,
+    days: DaysOfFile,
+}
+
+impl Kept {
+    fn open(Opened { object, listed, file }: Opened) -> Result<Self, Unwritten> {
+        match DaysOfFile::open(file, listed.clone()) {
+            Ok(days) => Ok(Self { object, listed, days }),
+            Err(reason) => Err(Unwritten::Unlike { object, reason }),
+        }
+    }
+
+    fn add_day(&mut self, held: &HeldDay, writer: &mut PartWriter) -> Result<(), Unwritten> {
+        self.days.take(held, |rows| writer.add(rows)).map_err(|error| match error {
+            NotTaken::Unlike(reason) => Unwritten::Unlike { object: self.object.clone(), reason },
+            NotTaken::Unwritten(error) => error.into(),
+        })
+    }
+}
+
+/// Adds the rows of a day file, if it is the version that was meant.
 fn add_day(part: &Part, held: &HeldDay, file: File, writer: &mut PartWriter) -> Result<(), Unpacked> {
     let pay_date = held.day.pay_date;
     let failed = |reason: String| day_failed(part, pay_date, reason);
@@ -191,7 +248,7 @@ fn add_day(part: &Part, held: &HeldDay, file: File, writer: &mut PartWriter) -> 
     let (mut rows, mut unwritten) = (0, None);
     let read = read_rows(file, |batch| {
         rows += batch.num_rows() as u64;
-        writer.add(pay_date, batch).map_err(|error| {
+        to_delta(pay_date, batch).map_err(ParquetError::from).and_then(|batch| writer.add(batch)).map_err(|error| {
             let shown = ParquetError::General(error.to_string());
             unwritten = Some(error);
             shown

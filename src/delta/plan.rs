@@ -21,6 +21,8 @@ pub(super) struct Part {
     pub(super) month: Month,
     pub(super) days: Vec<HeldDay>,
     pub(super) name: String,
+    /// The files of the table that hold some of these days as they are, and what each of them lists.
+    pub(super) from: Vec<(TableFile, Vec<PackedDay>)>,
 }
 
 /// What changes in one merchant's month.
@@ -75,12 +77,12 @@ fn plan_month(merchant: &MerchantName, month: Month, days: &[&HeldDay], files: &
     {
         return Ok(None);
     }
-    let (mut table, mut first_days) = (BTreeMap::<NaiveDate, PackedDay>::new(), BTreeSet::new());
+    let mut before = Vec::new();
     for file in files {
-        let listed = file.days().map_err(|what| DeltaError::foreign(&file.location(), what))?;
-        first_days.extend(listed.first().map(|day| day.pay_date));
-        table.extend(listed.into_iter().map(|day| (day.pay_date, day)));
+        before.push(((*file).clone(), file.days().map_err(|what| DeltaError::foreign(&file.location(), what))?));
     }
+    let table: BTreeMap<NaiveDate, &PackedDay> = before.iter().flat_map(|(_, listed)| listed).map(|day| (day.pay_date, day)).collect();
+    let mut first_days: BTreeSet<NaiveDate> = before.iter().filter_map(|(_, listed)| listed.first()).map(|day| day.pay_date).collect();
     first_days.pop_first();
     let names: BTreeSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
     let (mut parts, mut kept) = (Vec::new(), BTreeSet::new());
@@ -95,7 +97,9 @@ fn plan_month(merchant: &MerchantName, month: Month, days: &[&HeldDay], files: &
             if names.contains(name.as_str()) {
                 kept.insert(name);
             } else {
-                parts.push(Part { merchant: merchant.clone(), month, days: days.to_vec(), name });
+                let holds = |listed: &[PackedDay]| listed.iter().any(|day| days.iter().any(|held| held.day == *day));
+                let from = before.iter().filter(|(_, listed)| holds(listed)).cloned().collect();
+                parts.push(Part { merchant: merchant.clone(), month, days: days.to_vec(), name, from });
             }
         }
     }
@@ -104,7 +108,7 @@ fn plan_month(merchant: &MerchantName, month: Month, days: &[&HeldDay], files: &
         return Ok(None);
     }
     let written = || parts.iter().flat_map(|part| &part.days);
-    let changed = written().filter(|held| table.get(&held.day.pay_date) != Some(&held.day)).count();
+    let changed = written().filter(|held| table.get(&held.day.pay_date) != Some(&&held.day)).count();
     let vanished: Vec<NaiveDate> =
         table.keys().filter(|date| days.binary_search_by_key(*date, |held| held.day.pay_date).is_err()).copied().collect();
     // the same days under another schema, or from other runs, are written again all the same

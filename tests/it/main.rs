@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod conformance;
 mod daily;
+mod delta;
 mod hostile;
 mod ledger;
 mod long_runs;
