@@ -14,6 +14,7 @@ use crate::files;
 use crate::report::{Figures, Making, Shown, figures};
 use crate::settings::groups::{LangLayer, OutputFormat, OutputLayer};
 use crate::settings::{RawSettings, SettingsError, check, setting, settle_window};
+use crate::texts::pay_dates;
 
 use super::options::{GlobalArgs, read_format};
 use super::output::{self, write_json};
@@ -81,7 +82,10 @@ impl ReportArgs {
                 let (status, exit_code) = ("success", ExitCode::Success);
                 write_json(&Report { command: Command::Report, status, exit_code, dest: &dest, from, to, out: &out }, stdout)
             }
-            OutputFormat::Text => out.iter().try_for_each(|path| writeln!(stdout, "{path}: pay dates {from} to {to}")),
+            OutputFormat::Text => {
+                let covered = pay_dates(from, to, raw.lang.lang());
+                out.iter().try_for_each(|path| writeln!(stdout, "{path}: {covered}"))
+            }
         })
     }
 }

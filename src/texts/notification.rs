@@ -7,6 +7,8 @@ use crate::lake::publish::Restated;
 use crate::lang::{Lang, Words, words};
 use crate::settlement::columns::COLUMNS;
 
+use super::pay_dates;
+
 /// Before a failure.
 pub(crate) const FAILED: Words = words("failed", "실패");
 
@@ -18,10 +20,7 @@ pub(crate) fn summary(result: &RunResult, lang: Lang) -> String {
         Lang::Ko => format!("cookiepay-etl {}: 종료 코드 {}", result.command, result.exit_code),
     };
     if let (Some(from), Some(to)) = (result.from, result.to) {
-        let _ = match lang {
-            Lang::En => write!(text, ", pay dates {from} to {to}"),
-            Lang::Ko => write!(text, ", 지급일 {from} ~ {to}"),
-        };
+        let _ = write!(text, ", {}", pay_dates(from, to, lang));
     }
     let _ = match lang {
         Lang::En => write!(text, ": {} published, {} failed, {restated} restated", dates.published, dates.failed),

@@ -61,7 +61,8 @@ fn the_same_in_korean_by_flag_and_by_locale() {
     let lake = lake();
     let out = lake.path().join("report.html");
     for run in [report(lake.path()).args(["--lang", "ko"]), report(lake.path()).env("LC_ALL", "ko_KR.UTF-8")] {
-        run.arg("--out").arg(&out).ok();
+        let ran = run.arg("--out").arg(&out).ok();
+        assert!(ran.stdout.contains("report.html: 지급일 2024-01-"), "{ran:?}");
         let page = std::fs::read_to_string(&out).unwrap();
         for text in ["<html lang=\"ko\">", "승인금액", "지급예정", "2024-01-08 (월)", "278,764"] {
             assert!(page.contains(text), "{text}");
