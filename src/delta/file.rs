@@ -75,7 +75,7 @@ pub struct HeldDay {
 
 /// Names the file of these days, which follow each other, after what it holds: two runs that pack the same versions write one file.
 #[must_use]
-pub(super) fn file_name(merchant: &MerchantName, month: Month, days: &[HeldDay]) -> String {
+pub(super) fn file_name<'d>(merchant: &MerchantName, month: Month, days: impl IntoIterator<Item = &'d HeldDay>) -> String {
     let mut hash = Sha256::new();
     hash.update(format!("{}\n", packing_fingerprint()));
     for HeldDay { day, run_id, .. } in days {

@@ -54,11 +54,12 @@ impl HeldMerchant {
     /// # Errors
     /// The lake cannot be read.
     pub(crate) async fn of(ledger: &MerchantLedger, lake: &Lake) -> Result<Self, LakeError> {
-        let (mut days, mut unknown) = (BTreeMap::new(), Vec::new());
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
         ledger.each_current(|pay_date, row| match row {
-            Some(row) => drop(days.insert(pay_date, HeldDay::of_row(row))),
+            Some(row) => known.push((pay_date, HeldDay::of_row(row))),
             None => unknown.push(pay_date),
         });
+        let mut days: BTreeMap<NaiveDate, HeldDay> = known.into_iter().collect();
         let mut unreadable = BTreeMap::new();
         let mut files = std::pin::pin!(ledger.files(lake, unknown));
         while let Some((DayKey { pay_date, .. }, file)) = files.try_next().await? {

@@ -71,12 +71,12 @@ pub(super) fn plan(held: &HeldMerchant, existing: &Existing<'_>) -> Result<Vec<M
 }
 
 fn plan_month(merchant: &MerchantName, month: Month, days: &[&HeldDay], files: &[&TableFile]) -> Result<Option<MonthPlan>, DeltaError> {
-    let days: Vec<HeldDay> = days.iter().map(|day| (*day).clone()).collect();
     if let [file] = files
-        && file.name == file_name(merchant, month, &days)
+        && file.name == file_name(merchant, month, days.iter().copied())
     {
         return Ok(None);
     }
+    let days: Vec<HeldDay> = days.iter().map(|day| (*day).clone()).collect();
     let mut before = Vec::new();
     for file in files {
         before.push(((*file).clone(), file.days().map_err(|what| DeltaError::foreign(&file.location(), what))?));

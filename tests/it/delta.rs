@@ -24,6 +24,9 @@ fn packed_anew(lake: &Path) -> BTreeMap<String, Vec<u8>> {
     packed(lake)
 }
 
+/// What happens to a file.
+type Damage = fn(&Path);
+
 fn verified(lake: &Path) -> Ran {
     Run::new("verify").into(lake).ok()
 }
@@ -78,16 +81,16 @@ fn a_daily_run_reads_no_day_file_that_the_table_holds() {
 
 #[test]
 fn a_damaged_file_of_the_table_is_replaced_from_the_day_files() {
-    let damages: [(&str, &dyn Fn(&Path)); 5] = [
-        ("removed", &|path| fs::remove_file(path).unwrap()),
-        ("empty", &|path| fs::write(path, "").unwrap()),
-        ("cut", &|path| fs::write(path, &fs::read(path).unwrap()[..900]).unwrap()),
-        ("a bit in its rows", &|path| {
+    let damages: [(&str, Damage); 5] = [
+        ("removed", |path| fs::remove_file(path).unwrap()),
+        ("empty", |path| fs::write(path, "").unwrap()),
+        ("cut", |path| fs::write(path, &fs::read(path).unwrap()[..900]).unwrap()),
+        ("a bit in its rows", |path| {
             let mut bytes = fs::read(path).unwrap();
             bytes[300] ^= 1;
             fs::write(path, bytes).unwrap();
         }),
-        ("another month's", &|path| {
+        ("another month's", |path| {
             let others = path.parent().unwrap().parent().unwrap().join("2024-02");
             fs::copy(fs::read_dir(others).unwrap().next().unwrap().unwrap().path(), path).map(drop).unwrap();
         }),
