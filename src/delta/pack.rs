@@ -110,14 +110,14 @@ async fn table_files(lake: &Lake, part: &Part) -> Result<Vec<Opened>, Unpacked> 
 
 async fn pack_from(lake: &Lake, part: &Part, from: Vec<Opened>, run_id: &str, now_ms: i64) -> Result<TableFile, Unwritten> {
     let target = delta_path(&part.name);
-    let days: Vec<&PackedDay> = part.days.iter().map(|held| &held.day).collect();
-    let list = serde_json::to_string(&days).map_err(|error| ParquetError::External(Box::new(error)))?;
+    let packed: Vec<&PackedDay> = part.days.iter().map(|held| &held.day).collect();
+    let list = serde_json::to_string(&packed).map_err(|error| ParquetError::External(Box::new(error)))?;
     let (send, receive) = mpsc::channel(1);
-    let (anew, footer) = (anew(part, &from), list.clone());
+    let (days, footer) = (days_to_fetch(part, &from), list.clone());
     let writes = Writes { part: part.clone(), from, opened: receive };
     let written = lake.write_staged(target.clone(), run_id, move |out| writes.write(footer, out));
     // a reader that ends early drops the sender, and the writer then ends as well
-    let (fetched, written) = tokio::join!(fetch(lake, part, anew, send), written);
+    let (fetched, written) = tokio::join!(fetch(lake, part, days, send), written);
     let (staged, stats) = match (fetched, written) {
         (Ok(()), written) => written?,
         (Err(error), Ok((staged, _))) => {
@@ -140,7 +140,7 @@ async fn pack_from(lake: &Lake, part: &Part, from: Vec<Opened>, run_id: &str, no
 }
 
 /// The days with rows that no open file of the table holds.
-fn anew(part: &Part, from: &[Opened]) -> Vec<HeldDay> {
+fn days_to_fetch(part: &Part, from: &[Opened]) -> Vec<HeldDay> {
     let is_held = |held: &HeldDay| from.iter().any(|opened| opened.listed.contains(&held.day));
     part.days.iter().filter(|held| held.day.rows > 0 && !is_held(held)).cloned().collect()
 }
