@@ -116,16 +116,16 @@ pub enum ApiError {
         source: Arc<ApiError>,
     },
     /// A token response without a usable token.
-    #[error("the token response cannot be used: {0}")]
+    #[error("the token response cannot be used: {0} (check --base-url)")]
     TokenResponse(&'static str),
     /// The response is larger than the limit.
     #[error("the response is larger than {0} MiB (--max-answer-mib)")]
     TooLarge(u64),
     /// JSON, but none of the shapes that a settlement response has.
-    #[error("the response has an unknown shape: {0}")]
+    #[error("the response has an unknown shape: {0} (--keep-raw keeps it to be looked at)")]
     Shape(String),
     /// An unknown charset or content encoding.
-    #[error("the response has an unknown {what} {name:?}")]
+    #[error("the response has an unknown {what} {name:?} (--keep-raw keeps it to be looked at)")]
     Encoding {
         /// `charset` or `content encoding`.
         what: &'static str,
