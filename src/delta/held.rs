@@ -90,14 +90,14 @@ impl HeldMerchant {
         Ok(held)
     }
 
-    /// Finds out what became of a day of which the ledger knew nothing, or something else. Returns whether there is such a day.
+    /// Finds out what became of a day of which the ledger knew nothing, or something else.
     ///
     /// # Errors
     /// The lake cannot be read.
-    pub(super) async fn look_up(&mut self, lake: &Lake, pay_date: NaiveDate) -> Result<bool, LakeError> {
+    pub(super) async fn look_up(&mut self, lake: &Lake, pay_date: NaiveDate) -> Result<(), LakeError> {
         self.days.remove(&pay_date);
         let found = match lake.day(&DayKey { pay_date, merchant: self.merchant.clone() }).await {
-            Ok(None) => return Ok(false),
+            Ok(None) => return Ok(()),
             Ok(Some(file)) => Ok(HeldDay::of_file(file)),
             Err(error) => Err(error.of_one_object().ok_or(error)?),
         };
@@ -105,6 +105,6 @@ impl HeldMerchant {
             Ok(day) => drop(self.days.insert(pay_date, day)),
             Err(reason) => drop(self.unreadable.insert(pay_date, reason)),
         }
-        Ok(true)
+        Ok(())
     }
 }

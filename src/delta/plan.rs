@@ -36,8 +36,8 @@ pub(super) struct MonthPlan {
     pub(super) removed: Vec<TableFile>,
     /// The days that are added or replaced.
     pub(super) days: u64,
-    /// Days of the table that the lake is not known to hold.
-    pub(super) vanished: Vec<NaiveDate>,
+    /// Days of the table that the lake is not known to hold, at all or in so late a version: another run may have published them.
+    pub(super) doubtful: Vec<PackedDay>,
 }
 
 /// The live files of a snapshot by merchant and month.
@@ -109,11 +109,15 @@ fn plan_month(merchant: &MerchantName, month: Month, days: &[&HeldDay], files: &
     }
     let written = || parts.iter().flat_map(|part| &part.days);
     let changed = written().filter(|held| table.get(&held.day.pay_date) != Some(&&held.day)).count();
-    let vanished: Vec<NaiveDate> =
-        table.keys().filter(|date| days.binary_search_by_key(*date, |held| held.day.pay_date).is_err()).copied().collect();
+    let held = |pay_date: NaiveDate| days.binary_search_by_key(&pay_date, |held| held.day.pay_date).ok().map(|at| &days[at].day);
+    let doubtful: Vec<PackedDay> = table
+        .values()
+        .filter(|packed| held(packed.pay_date).is_none_or(|held| held.extracted_at < packed.extracted_at))
+        .map(|packed| (*packed).clone())
+        .collect();
     // the same days under another schema, or from other runs, are written again all the same
-    let changed = if changed == 0 && vanished.is_empty() { written().count() } else { changed };
-    Ok(Some(MonthPlan { merchant: merchant.clone(), month, parts, removed, days: changed as u64, vanished }))
+    let changed = if changed == 0 && doubtful.is_empty() { written().count() } else { changed };
+    Ok(Some(MonthPlan { merchant: merchant.clone(), month, parts, removed, days: changed as u64, doubtful }))
 }
 
 /// Days by the files that exist: each file's first day begins a group.
@@ -213,7 +217,20 @@ mod tests {
         days.push(day(10, "a", MIB));
         days.remove(0);
         let plan = plan_of(&days, &files).expect("a change");
-        assert_eq!((plan.days, plan.vanished), (1, vec![day(1, "", 0).day.pay_date]));
+        assert_eq!((plan.days, plan.doubtful), (1, vec![day(1, "a", 0).day]));
+    }
+
+    #[test]
+    fn a_later_version_in_the_table_is_doubtful() {
+        let days = [day(1, "a", 1), day(2, "a", 1)];
+        let mut later = days.clone();
+        later[1].day =
+            PackedDay { extracted_at: DateTime::UNIX_EPOCH + chrono::TimeDelta::days(1), digest: "b".into(), ..later[1].day.clone() };
+        let files = written(&plan_of(&later, &[]).expect("a change"), &[]);
+        assert_eq!(plan_of(&days, &files).map(|plan| plan.doubtful), Some(vec![later[1].day.clone()]));
+        // the lake's own later version is what the table is to hold
+        let files = written(&plan_of(&days, &[]).expect("a change"), &[]);
+        assert_eq!(plan_of(&later, &files).map(|plan| (plan.days, plan.doubtful)), Some((1, Vec::new())));
     }
 
     #[test]
@@ -221,7 +238,7 @@ mod tests {
         let days = [day(1, "a", 1)];
         let files = written(&plan_of(&days, &[]).expect("a change"), &[]);
         let plan = plan_of(&[], &files).expect("a change");
-        assert_eq!((plan.parts.len(), plan.removed.len(), plan.days, plan.vanished.len()), (0, 1, 0, 1));
+        assert_eq!((plan.parts.len(), plan.removed.len(), plan.days, plan.doubtful.len()), (0, 1, 0, 1));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use serde::Serialize;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use crate::lake::store::Lake;
 use super::action::{Action, Commit, CommitInfo, Metadata, PROTOCOL, Tombstone};
 use super::clean::Upkeep;
 use super::error::DeltaError;
-use super::file::{Month, TableFile};
+use super::file::{Month, PackedDay, TableFile};
 use super::held::HeldMerchant;
 use super::log::{Committed, commit};
 use super::pack::{Unpacked, pack};
@@ -86,7 +86,7 @@ pub async fn update(lake: &Lake, mut held: Vec<HeldMerchant>, known: Known, run_
         }
     };
     for (number, held) in held.chunks_mut(MERCHANTS).enumerate() {
-        let mut chunk = Chunk { lake, run_id, clock, packed: BTreeMap::new(), gone: BTreeSet::new(), failures: Vec::new() };
+        let mut chunk = Chunk { lake, run_id, clock, packed: BTreeMap::new(), looked_up: BTreeSet::new(), failures: Vec::new() };
         let changed = async {
             let snapshot = if number == 0 { snapshot.take() } else { Snapshot::read(lake).await? };
             chunk.update(held, snapshot).await
@@ -131,8 +131,8 @@ struct Chunk<'a> {
     clock: &'a Clock,
     /// Files that are written, by name: a commit that loses a race uses them again.
     packed: BTreeMap<String, TableFile>,
-    /// Days that were looked up, and that the lake does not hold.
-    gone: BTreeSet<DayKey>,
+    /// Versions of days that the table holds, and that were looked for in the lake.
+    looked_up: BTreeSet<(DayKey, DateTime<Utc>)>,
     failures: Vec<(String, DeltaError)>,
 }
 
@@ -163,26 +163,23 @@ impl Chunk<'_> {
         Err(DeltaError::Contended(ATTEMPTS))
     }
 
-    /// Plans the months. Days of the table of which the run knows nothing are looked up first: another run may have published them.
+    /// Plans the months. Days of the table of which the run knows nothing, or only an earlier version, are looked up first: another run
+    /// may have published them.
     async fn plan(&mut self, held: &mut [HeldMerchant], snapshot: Option<&Snapshot>) -> Result<Vec<MonthPlan>, DeltaError> {
         let existing = existing(snapshot);
         let mut months = Vec::new();
         for held in held {
             loop {
                 let plans = plan(held, &existing)?;
-                let vanished: Vec<NaiveDate> = plans.iter().flat_map(|month| month.vanished.iter().copied()).collect();
-                let mut found = false;
-                for pay_date in vanished {
-                    let key = DayKey { pay_date, merchant: held.merchant.clone() };
-                    if !self.gone.contains(&key) {
-                        if held.look_up(self.lake, pay_date).await? {
-                            found = true;
-                        } else {
-                            self.gone.insert(key);
-                        }
+                let mut is_settled = true;
+                for PackedDay { pay_date, extracted_at, .. } in plans.iter().flat_map(|month| &month.doubtful) {
+                    let key = DayKey { pay_date: *pay_date, merchant: held.merchant.clone() };
+                    if self.looked_up.insert((key, *extracted_at)) {
+                        held.look_up(self.lake, *pay_date).await?;
+                        is_settled = false;
                     }
                 }
-                if !found {
+                if is_settled {
                     months.extend(plans);
                     break;
                 }

@@ -113,3 +113,30 @@ fn a_damaged_file_of_the_table_is_replaced_from_the_day_files() {
         assert!(anew.iter().all(|(name, bytes)| before.get(name) == Some(bytes)), "after a file that was {name}");
     }
 }
+
+#[test]
+fn a_run_that_loses_a_commit_does_not_undo_the_days_of_the_other() {
+    let api = Api::new(|request| match request.earlier {
+        0 => one_row(request),
+        _ => Reply::json(envelope(&[row(request.date(), &[("FEE", "231")])])),
+    });
+    let other = Arc::new(Mutex::new(None::<Run>));
+    let to_run = Arc::clone(&other);
+    // the other run does all of its work at the moment of this one's commit
+    let s3 = S3::new(move |request| {
+        if request.method == "PUT" && request.key.ends_with(&format!("{:020}.json", 1)) {
+            let other = to_run.lock().unwrap().take();
+            if let Some(other) = other {
+                other.ok();
+            }
+        }
+        None
+    });
+    let backfill = |from: &str, to: &str| s3.lake(Run::backfill(&api).days(from, to).args(["--refetch", "all", "--delta"]));
+    backfill("2024-01-01", "2024-01-10").ok();
+    *other.lock().unwrap() = Some(backfill("2024-01-07", "2024-01-07"));
+    backfill("2024-01-05", "2024-01-05").ok();
+    assert!(other.lock().unwrap().is_none(), "the other run has run");
+    let status = s3.lake(Run::new("status").args(["--output", "json"])).ok().result();
+    assert_eq!(status["delta"]["lag"], 0, "{status}");
+}
