@@ -86,9 +86,13 @@ impl MerchantVerified {
     }
 }
 
+/// Files that were verified: what is stated in them, and their sizes.
+type Records = BTreeMap<Path, (DayRecord, u64)>;
+
 /// The rows of a merchant's ledger index that runs would trust, and that are not what the files state, once each. A row that is out of date is
 /// none of them, nor is an index that cannot be read: both cost only time.
-async fn wrong_rows(lake: &Lake, merchant: &MerchantName, holdings: &Holdings, records: &BTreeMap<Path, DayRecord>) -> Vec<Difference> {
+async fn wrong_rows(lake: &Lake, of: &ScopedDays<'_>, holdings: &Holdings, records: &Records) -> Result<Vec<Difference>, LakeError> {
+    let merchant = of.merchant;
     let rows = match ledger::read(lake, merchant).await {
         Ok(index) => index.map(|(index, _)| index.rows).unwrap_or_default(),
         Err(reason) => {
@@ -101,20 +105,46 @@ async fn wrong_rows(lake: &Lake, merchant: &MerchantName, holdings: &Holdings, r
     };
     let is_in_table = |row: &IndexRow| row.path.parts().next().is_some_and(|folder| folder.as_ref() == SETTLEMENTS);
     let is_trusted = |row: &IndexRow| !is_in_table(row) || (row.etag.is_some() && holdings.etag(&row.path) == row.etag);
-    let mut seen = BTreeSet::new();
-    let wrong = rows.into_iter().filter(is_trusted).filter(|row| {
+    let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
+    for row in rows.into_iter().filter(is_trusted) {
         let is_first = seen.insert(row.path.clone());
-        records.get(&row.path).is_some_and(|record| {
-            let right = IndexRow::of(record, row.path.clone(), is_in_table(row), row.bytes, row.etag.clone());
-            !is_first || row.record().as_ref() != Ok(record) || IndexRow { record: row.record.clone(), ..right } != *row
-        })
-    });
-    let difference = |row: IndexRow| Difference {
-        pay_date: Some(row.pay_date),
-        path: ledger_path(merchant).to_string(),
-        what: format!("its row of {} is not what that file states: remove the index, which the next run writes again", row.path),
-    };
-    wrong.map(difference).collect()
+        let what = match records.get(&row.path) {
+            Some((record, bytes)) => {
+                let right = IndexRow::of(record, row.path.clone(), is_in_table(&row), *bytes, row.etag.clone());
+                let is_wrong = !is_first || row.record().as_ref() != Ok(record) || IndexRow { record: row.record.clone(), ..right } != row;
+                is_wrong.then_some("is not what that file states")
+            }
+            // a run that goes on meanwhile may have kept a version since the listing
+            None if !is_in_table(&row) && of.lack(&row) && lake.fetch(&row.path).await?.is_none() => Some("has no such file"),
+            None => None,
+        };
+        wrong.extend(what.map(|what| Difference {
+            pay_date: Some(row.pay_date),
+            path: ledger_path(merchant).to_string(),
+            what: format!("its row of {} {what}: remove the index, which the next run writes again", row.path),
+        }));
+    }
+    Ok(wrong)
+}
+
+/// The days of a merchant that are verified.
+struct ScopedDays<'a> {
+    merchant: &'a MerchantName,
+    range: Option<DateRange>,
+    /// Their files.
+    files: &'a BTreeSet<Path>,
+}
+
+impl ScopedDays<'_> {
+    /// Whether a row is about one of these days, and about none of their files.
+    fn lack(&self, row: &IndexRow) -> bool {
+        self.range.is_some_and(|range| range.from <= row.pay_date && row.pay_date <= range.to) && !self.files.contains(&row.path)
+    }
+
+    /// The day among these at which to state a difference.
+    fn place(&self, pay_date: NaiveDate) -> NaiveDate {
+        self.range.map_or(pay_date, |range| pay_date.clamp(range.from, range.to))
+    }
 }
 
 /// Verifies the days in scope, including the versions of them in `history/`. A day without a file between the first and the
@@ -149,13 +179,15 @@ pub(crate) async fn verify(lake: &Lake, scope: &Scope, mut holdings: Holdings) -
             }
         }
         verified.checked += files.len() as u64;
-        let mut records = BTreeMap::new();
+        let listed: BTreeSet<Path> = files.iter().map(|(_, at)| at.clone()).collect();
+        let days = ScopedDays { merchant: &merchant, range, files: &listed };
+        let mut records = Records::new();
         let mut audited = futures::stream::iter(files)
             .map(async |(key, at)| Ok::<_, LakeError>((key.pay_date, lake.audit(&key, &at).await?, at)))
             .buffered(AT_ONCE);
         while let Some((pay_date, audit, at)) = audited.try_next().await? {
             let mut what = audit.found;
-            if let Some(record) = audit.record {
+            if let Some((record, bytes)) = audit.record {
                 let (first, witness) = environment.get_or_insert_with(|| (record.environment, at.clone()));
                 if *first != record.environment {
                     what.push(format!(
@@ -163,26 +195,25 @@ pub(crate) async fn verify(lake: &Lake, scope: &Scope, mut holdings: Holdings) -
                         record.environment
                     ));
                 }
-                records.insert(at.clone(), record);
+                records.insert(at.clone(), (record, bytes));
             }
             for what in what {
                 found.entry(pay_date).or_default().push(Difference { pay_date: Some(pay_date), path: at.to_string(), what });
             }
         }
-        for difference in wrong_rows(lake, &merchant, &holdings, &records).await {
-            if let Some(pay_date) = difference.pay_date {
-                found.entry(pay_date).or_default().push(difference);
-            }
+        for difference in wrong_rows(lake, &days, &holdings, &records).await? {
+            let pay_date = days.place(difference.pay_date.unwrap_or_default());
+            found.entry(pay_date).or_default().push(difference);
         }
         if let Some(snapshot) = &snapshot {
             let current = |at: &Path| DayKey::of_settlement(at).map(|key| key.pay_date);
-            let records: BTreeMap<NaiveDate, &DayRecord> = records.iter().filter_map(|(at, record)| Some((current(at)?, record))).collect();
+            let records: BTreeMap<NaiveDate, &DayRecord> =
+                records.iter().filter_map(|(at, (record, _))| Some((current(at)?, record))).collect();
             for file in snapshot.files_of(&merchant).filter(|file| range.is_some_and(|range| file.month.overlaps(range))) {
                 verified.checked += 1;
                 for (pay_date, what) in audit(lake, file, &records).await? {
                     let difference = Difference { pay_date: Some(pay_date), path: file.location().to_string(), what };
-                    let pay_date = range.map_or(pay_date, |range| pay_date.clamp(range.from, range.to));
-                    found.entry(pay_date).or_default().push(difference);
+                    found.entry(days.place(pay_date)).or_default().push(difference);
                 }
             }
         }

@@ -23,8 +23,8 @@ const NOT_AS_WRITTEN: &str = "its seal differs: it is not as it was written; rew
 pub(crate) struct Audit {
     /// What is wrong.
     pub(crate) found: Vec<String>,
-    /// The file's record, if it can be relied on.
-    pub(crate) record: Option<DayRecord>,
+    /// The file's record and size, if they can be relied on.
+    pub(crate) record: Option<(DayRecord, u64)>,
 }
 
 impl Audit {
@@ -48,7 +48,7 @@ impl Lake {
         let audited = tokio::task::spawn_blocking(move || audit(&of, &at, file)).await;
         // a decoder that panics on one file does not keep the others from being checked
         let mut audit = audited.unwrap_or_else(|panic| Audit::unusable(format!("it cannot be read: {panic}")));
-        if let Some(Evidence { name, sha256 }) = audit.record.as_ref().and_then(|record| record.raw.as_ref()) {
+        if let Some(Evidence { name, sha256 }) = audit.record.as_ref().and_then(|(record, _)| record.raw.as_ref()) {
             let what = match self.sha256(&Path::parse(name).unwrap_or_default()).await {
                 Ok(Some(hash)) if hash == *sha256 => None,
                 Ok(Some(_)) => Some("has changed".to_owned()),
@@ -78,6 +78,10 @@ fn audit(key: &DayKey, at: &Path, mut file: File) -> Audit {
     if !seal_holds {
         return Audit::unusable(NOT_AS_WRITTEN.into());
     }
+    let bytes = match file.metadata() {
+        Ok(metadata) => metadata.len(),
+        Err(error) => return Audit::unusable(format!("it cannot be read: {error}")),
+    };
     let mut found = Vec::new();
     match key.misplaced(&record) {
         None => {}
@@ -96,7 +100,7 @@ fn audit(key: &DayKey, at: &Path, mut file: File) -> Audit {
         // an earlier version may well have an earlier schema
         found.push("its columns are not the ones of this version's schema: rewrite it with rebuild".into());
     }
-    Audit { found, record: Some(record) }
+    Audit { found, record: Some((record, bytes)) }
 }
 
 struct Footer {

@@ -12,7 +12,7 @@ use crate::support::lake::day_file;
 use crate::support::s3::{S3, S3Reply, S3Request};
 use crate::support::{KEY, Run};
 use arrow_array::cast::AsArray as _;
-use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch};
+use arrow_array::{ArrayRef, BooleanArray, Date32Array, Int64Array, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use serde_json::Value as Json;
@@ -161,13 +161,46 @@ fn a_wrong_index_is_a_difference_and_a_stale_or_damaged_one_is_not() {
     let bytes = std::fs::read(index(lake.path())).unwrap();
     let rows: ArrayRef = Arc::new(Int64Array::from(vec![99; 3]));
     let replaced: ArrayRef = Arc::new(BooleanArray::from(vec![false; 3]));
-    for (forged, times) in [(Some(("rows", rows)), 1), (Some(("current", replaced)), 1), (None, 2)] {
+    let bytes_stated: ArrayRef = Arc::new(Int64Array::from(vec![1; 3]));
+    let long_ago: ArrayRef = Arc::new(Date32Array::from(vec![1; 3]));
+    for (forged, times) in [
+        (Some(("rows", rows)), 1),
+        (Some(("current", replaced)), 1),
+        (Some(("bytes", bytes_stated)), 1),
+        (Some(("pay_date", long_ago)), 1),
+        (None, 2),
+    ] {
         std::fs::write(index(lake.path()), forge(bytes.clone(), forged.as_ref(), times)).unwrap();
         let result = verify().exits(5).result();
         assert_eq!(result["differences"].as_array().unwrap().len(), 3, "{result}");
         assert!(result["differences"][0]["path"] == "ledger/m1.parquet", "{result}");
         assert!(result["differences"][0]["what"].as_str().unwrap().contains("remove the index"), "{result}");
     }
+}
+
+#[test]
+fn a_row_of_a_version_that_is_gone_is_a_difference() {
+    let api = Api::new(|request| {
+        Reply::json(match request.earlier {
+            0 => envelope(&[row(request.date(), &[])]),
+            _ => envelope(&[row(request.date(), &[("FEE", "231")])]),
+        })
+    });
+    let lake = tempfile::tempdir().unwrap();
+    backfill(&api, lake.path()).ok();
+    backfill(&api, lake.path()).ok();
+    let verify = || Run::new("verify").into(lake.path()).args(["--output", "json"]);
+    verify().ok();
+    std::fs::remove_dir_all(lake.path().join(format!("history/pay_date={}", DAYS[1]))).unwrap();
+    let result = verify().exits(5).result();
+    let differences = result["differences"].as_array().unwrap();
+    assert_eq!((differences.len(), &differences[0]["path"]), (1, &"ledger/m1.parquet".into()), "{result}");
+    assert!(differences[0]["what"].as_str().unwrap().contains("has no such file: remove the index"), "{result}");
+    // of another day, it is none of this verification's
+    verify().args(["--from", DAYS[0], "--to", DAYS[0]]).ok();
+    // and what is to be done cures it
+    std::fs::remove_file(index(lake.path())).unwrap();
+    verify().ok();
 }
 
 /// The same index with another column, and each row so many times.
