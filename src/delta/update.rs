@@ -35,8 +35,10 @@ const ATTEMPTS: u32 = 30;
 pub enum Known {
     /// Of all: days of others are not in the lake.
     All,
-    /// Of some.
+    /// Of some, those of a run.
     Some,
+    /// Of some, which the user named: a new table receives no others.
+    Named,
 }
 
 /// What a run changed in the Delta table.
@@ -75,7 +77,7 @@ impl Updated {
 }
 
 /// Brings the table up to date with what the lake holds of these merchants. A table that does not exist yet receives all merchants
-/// of the lake.
+/// of the lake, unless some were named.
 pub async fn update(lake: &Lake, mut held: Vec<HeldMerchant>, known: Known, run_id: &str, clock: &Clock) -> Updated {
     let mut updated = Updated::default();
     let mut snapshot = match begin(lake, &mut held, known, run_id).await {
@@ -119,7 +121,7 @@ async fn begin(lake: &Lake, held: &mut Vec<HeldMerchant>, known: Known, run_id: 
             let packed: BTreeSet<MerchantName> = snapshot.files().map(|file| file.merchant.clone()).collect();
             held.extend((&packed - &of_run).into_iter().map(HeldMerchant::without_days));
         }
-        (None, Known::All) | (Some(_), Known::Some) => {}
+        (None, Known::All) | (Some(_), Known::Some) | (_, Known::Named) => {}
     }
     Ok(snapshot)
 }

@@ -117,7 +117,7 @@ pub async fn execute_delta(merchants: &Merchants, lake: &Lake, options: &RunOpti
     let (reports, stop, updated) = match prepared {
         Some(Ok((held, staging))) => {
             let reports = held.iter().map(|held| Report::new(held.api_id(), None, 0)).collect();
-            let known = if merchants.named().is_empty() { Known::All } else { Known::Some };
+            let known = if merchants.named().is_empty() { Known::All } else { Known::Named };
             let held = held.into_iter().map(Ok).collect();
             let updated = table::bring_up_to_date(lake, held, known, &options.run_id, &options.clock, &signals).await;
             OptionFuture::from(staging.map(StagingFolder::remove)).await;

@@ -140,3 +140,24 @@ fn a_run_that_loses_a_commit_does_not_undo_the_days_of_the_other() {
     let status = s3.lake(Run::new("status").args(["--output", "json"])).ok().result();
     assert_eq!(status["delta"]["lag"], 0, "{status}");
 }
+
+#[test]
+fn a_new_table_receives_the_merchants_that_were_named() {
+    let lake = tempfile::tempdir().unwrap();
+    let backfill = |id: &str, flags: &[&str]| {
+        let simulated = ["--env", "simulator", "--api-id", id, "--rate-limit", "0", "--output", "json"];
+        let merchants = ["--sim-merchant", "m1=k1", "--sim-merchant", "m2=k2"];
+        let run = Run::new("backfill").days("2024-01-08", "2024-01-10").into(lake.path());
+        run.env("COOKIEPAY_API_KEY", if id == "m1" { "k1" } else { "k2" }).args(simulated).args(merchants).args(flags).ok().result()
+    };
+    let delta = |flags: &[&str]| Run::new("delta").into(lake.path()).args(["--output", "json"]).args(flags).ok().result()["delta"].clone();
+    backfill("m1", &[]);
+    backfill("m2", &[]);
+    assert_eq!(delta(&["--api-id", "m1"])["days"], 3);
+    assert!(packed(lake.path()).keys().all(|name| name.contains("/m1-")));
+    // all of them, unless some are named
+    assert_eq!(delta(&[])["days"], 3);
+    // a run has no say in which merchants the table has
+    fs::remove_dir_all(lake.path().join("delta")).unwrap();
+    assert_eq!(backfill("m1", &["--refetch", "all", "--delta"])["delta"]["days"], 6);
+}
