@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
+use super::period::Period;
+
 /// An amount, in hundredths of a won.
 pub type Hundredths = i128;
 
@@ -57,6 +59,8 @@ pub struct Orders {
     pub lines: Vec<OrderLine>,
     /// Lines that were passed over: blank lines, totals, lines left out by a filter, lines of no event.
     pub passed_over: u64,
+    /// The days that the files cover: the dates of all lines but totals, also of those that were passed over.
+    pub span: Period,
     /// Each field, and the header used for it (the first file's, if they differ).
     pub columns: Vec<(&'static str, String)>,
     /// What a person should know, such as a column that is not the field whose header it has.
@@ -83,6 +87,8 @@ pub struct Deposits {
     pub lines: Vec<Deposit>,
     /// Lines that were passed over: blank lines, totals, withdrawals, lines left out by a filter.
     pub passed_over: u64,
+    /// The days that the files cover: the dates of all lines but totals, also of those that were passed over.
+    pub span: Period,
     /// Each field, and the header used for it (the first file's, if they differ).
     pub columns: Vec<(&'static str, String)>,
     /// What a person should know.

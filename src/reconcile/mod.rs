@@ -185,10 +185,10 @@ fn compare(
     settle_days: u32,
     days: LakeDays,
 ) -> Result<(OrdersFound, Vec<String>, Rows), ReconcileError> {
-    let Orders { are, files, lines, passed_over, columns, notes } = orders;
+    let Orders { are, files, lines, passed_over, span, columns, notes } = orders;
     let Resolved { merchants, named } = resolved;
     let joined: Joined = join(&lines, named, &mut rows);
-    let (are, period) = (are.unwrap_or(Meaning::Totals), period.or_span(lines.iter().filter_map(|line| line.date)));
+    let (are, period) = (are.unwrap_or(Meaning::Totals), period.or_span(span.from.into_iter().chain(span.to)));
     let rules = Rules { meaning: are, period, settle_days, days: &days };
     let cases = rules.compare(&lines, &rows, joined)?;
     let mut statuses: BTreeMap<CaseStatus, CaseSum> = BTreeMap::new();
@@ -235,8 +235,8 @@ fn with_leading_zeros(lines: &[OrderLine], rows: &Rows, cases: &Cases) -> HashMa
 }
 
 fn deposits_found(found: Deposits, period: Period, side: &LakeSide, days: u32) -> DepositsFound {
-    let Deposits { files, lines, passed_over, columns, notes } = found;
-    let period = period.or_span(lines.iter().map(|deposit| deposit.date));
+    let Deposits { files, lines, passed_over, span, columns, notes } = found;
+    let period = period.or_span(span.from.into_iter().chain(span.to));
     // without any date there is nothing to compare
     let days = if period.is_unknown() { Vec::new() } else { deposits::compare(period, &side.payouts, &lines, days) };
     DepositsFound { read: FilesRead { files, lines: lines.len() as u64, passed_over, columns, notes }, period, days }

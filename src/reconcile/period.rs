@@ -18,6 +18,12 @@ impl Period {
         Self { from: self.from.or_else(|| dates.clone().min()), to: self.to.or_else(|| dates.max()) }
     }
 
+    /// Extends both ends to a day; a range that nothing has extended has none.
+    pub(super) fn extend(&mut self, day: NaiveDate) {
+        self.from = Some(self.from.map_or(day, |from| from.min(day)));
+        self.to = Some(self.to.map_or(day, |to| to.max(day)));
+    }
+
     /// Whether a day lies in it.
     #[must_use]
     pub fn contains(&self, day: NaiveDate) -> bool {

@@ -451,6 +451,24 @@ fn deposits_are_matched_by_date_and_amount() {
 }
 
 #[test]
+fn lines_that_are_passed_over_belong_to_the_days_that_a_file_covers() {
+    let folder = Folder::with(&[paid("2024-01-09", "A", "T1", "11", 10_000)]);
+    let covered = json!({"from": "2024-01-05", "to": "2024-01-31"});
+    for (statement, flags) in [
+        ("거래일시,출금,입금\n2024-01-05,1000,-\n2024-01-31,\"5,000\",-\n합계,6000,0\n", &[][..]),
+        ("거래일시,적요,입금\n2024-01-05,이자,3\n2024-01-31,전기,-\n", &["--deposits-where", "적요~쿠키"]),
+    ] {
+        let found = folder.deposits(statement, flags, 5);
+        assert_eq!((&found["period"], &found["deposits"]["lines"]), (&covered, &json!(0)), "{found}");
+        assert_eq!(found["deposits"]["statuses"]["missing_deposit"]["expected"], "9747.00", "{found}");
+    }
+    let books = "주문번호,결제금액,결제일자,구분,상태,결제수단\nX,5,20240105,승인,결제실패,카드\nY,5,20240131,승인,결제완료,현금\n";
+    let found = folder.orders(books, &["--orders-where", "결제수단=카드"], 5);
+    assert_eq!(found["period"], covered, "{found}");
+    assert_eq!(found["orders"]["statuses"]["missing_in_orders"]["cases"], 1, "{found}");
+}
+
+#[test]
 fn a_late_deposit_is_matched_and_listed() {
     let folder = Folder::with(&[paid("2024-01-05", "A", "T1", "11", 10_000), paid("2024-01-08", "B", "T2", "11", 20_000)]);
     let statement = folder.file("deposits.csv", "거래일자,입금액\n2024-01-08,9747\n2024-01-12,19494\n");

@@ -80,7 +80,15 @@ impl Lines for DepositReader<'_> {
         let none = Cell::default();
         let date = columns.date.and_then(|column| cells.get(column)).unwrap_or(&none);
         let is_total = || line::is_total(&date.shown()) || (date.is_blank() && line::has_total(cells));
-        if line::is_blank(cells) || !self.filter.keeps(cells) || is_total() {
+        if line::is_blank(cells) || is_total() {
+            self.read.passed_over += 1;
+            return Ok(());
+        }
+        // what is passed over shows all the same which days the statement covers
+        if let Ok(Some(day)) = notation::date(date) {
+            self.read.span.extend(day);
+        }
+        if !self.filter.keeps(cells) {
             self.read.passed_over += 1;
             return Ok(());
         }

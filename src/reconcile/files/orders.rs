@@ -204,7 +204,15 @@ impl Lines for OrderReader<'_> {
         let keys = [at(columns.order_no), at(columns.transaction_id)];
         let date = at(columns.date);
         let is_total = || keys.iter().chain([&date]).any(|cell| line::is_total(&cell.shown()));
-        if line::is_blank(cells) || !self.filter.keeps(cells) || is_total() {
+        if line::is_blank(cells) || is_total() {
+            self.read.passed_over += 1;
+            return Ok(());
+        }
+        // what is passed over shows all the same which days the books cover
+        if let Ok(Some(day)) = notation::date(date) {
+            self.read.span.extend(day);
+        }
+        if !self.filter.keeps(cells) {
             self.read.passed_over += 1;
             return Ok(());
         }
