@@ -21,7 +21,7 @@ use crate::settlement::columns::SchemaFit;
 use super::error::DeltaError;
 use super::file::{HeldDay, PackedDay, TableFile};
 use super::plan::Part;
-use super::read::{DaysOfFile, NotTaken};
+use super::read::{DaysOfFile, NotTaken, fetch};
 use super::schema::to_delta;
 use super::stats::Stats;
 use super::writer::PartWriter;
@@ -86,23 +86,19 @@ pub(super) async fn pack(lake: &Lake, part: &Part, run_id: &str, now_ms: i64) ->
     }
 }
 
-/// An open file of the table.
+/// A file of the table that holds some of a part's days.
 struct Opened {
     object: String,
     listed: Vec<PackedDay>,
     file: File,
 }
 
-/// Opens the files of the table that hold some of a part's days. One that is not there is not needed.
+/// Opens the files of the table that hold some of a part's days. One that cannot be opened is not needed.
 async fn table_files(lake: &Lake, part: &Part) -> Result<Vec<Opened>, Unpacked> {
     let mut opened = Vec::new();
-    for (file, listed) in &part.from {
-        match lake.fetch(&file.location()).await {
-            Ok(Some(Fetched { file: open, .. })) => {
-                opened.push(Opened { object: file.location().to_string(), listed: listed.clone(), file: open });
-            }
-            Ok(None) => {}
-            Err(error) => drop(error.of_one_object().ok_or(error)?),
+    for (table_file, listed) in &part.from {
+        if let Ok(file) = fetch(lake, table_file).await? {
+            opened.push(Opened { object: table_file.location().to_string(), listed: listed.clone(), file });
         }
     }
     Ok(opened)
@@ -112,12 +108,14 @@ async fn pack_from(lake: &Lake, part: &Part, from: Vec<Opened>, run_id: &str, no
     let target = delta_path(&part.name);
     let packed: Vec<&PackedDay> = part.days.iter().map(|held| &held.day).collect();
     let list = serde_json::to_string(&packed).map_err(|error| ParquetError::External(Box::new(error)))?;
+    let sources: Vec<(HeldDay, Option<usize>)> = with_sources(part, &from).collect();
     let (send, receive) = mpsc::channel(1);
-    let (days, footer) = (days_to_fetch(part, &from), list.clone());
-    let writes = Writes { part: part.clone(), from, opened: receive };
+    let writes = Writes { part: part.clone(), sources: sources.clone(), from, opened: receive };
+    let footer = list.clone();
     let written = lake.write_staged(target.clone(), run_id, move |out| writes.write(footer, out));
+    let of_day_files = sources.into_iter().filter(|(_, from)| from.is_none()).map(|(held, _)| held);
     // a reader that ends early drops the sender, and the writer then ends as well
-    let (fetched, written) = tokio::join!(fetch(lake, part, days, send), written);
+    let (fetched, written) = tokio::join!(fetch_days(lake, part, of_day_files, send), written);
     let (staged, stats) = match (fetched, written) {
         (Ok(()), written) => written?,
         (Err(error), Ok((staged, _))) => {
@@ -139,14 +137,19 @@ async fn pack_from(lake: &Lake, part: &Part, from: Vec<Opened>, run_id: &str, no
     })
 }
 
-/// The days with rows that no open file of the table holds.
-fn days_to_fetch(part: &Part, from: &[Opened]) -> Vec<HeldDay> {
-    let is_held = |held: &HeldDay| from.iter().any(|opened| opened.listed.contains(&held.day));
-    part.days.iter().filter(|held| held.day.rows > 0 && !is_held(held)).cloned().collect()
+/// The days with rows, and which file of the table holds each as it is; the others come from their day files.
+fn with_sources(part: &Part, from: &[Opened]) -> impl Iterator<Item = (HeldDay, Option<usize>)> {
+    let with_rows = part.days.iter().filter(|held| held.day.rows > 0);
+    with_rows.map(|held| (held.clone(), from.iter().position(|opened| opened.listed.contains(&held.day))))
 }
 
 /// Opens day files, in their order.
-async fn fetch(lake: &Lake, part: &Part, days: Vec<HeldDay>, send: mpsc::Sender<(HeldDay, File)>) -> Result<(), Unpacked> {
+async fn fetch_days(
+    lake: &Lake,
+    part: &Part,
+    days: impl Iterator<Item = HeldDay>,
+    send: mpsc::Sender<(HeldDay, File)>,
+) -> Result<(), Unpacked> {
     let mut opened = futures::stream::iter(days)
         .map(async |held| {
             let location = DayKey { pay_date: held.day.pay_date, merchant: part.merchant.clone() }.settlement();
@@ -177,21 +180,30 @@ fn day_failed(part: &Part, pay_date: NaiveDate, reason: String) -> DeltaError {
 /// What is written into one file, on a thread of its own.
 struct Writes {
     part: Part,
-    /// Files of the table that hold some of the days.
+    /// The days with rows, and the file of the table among `from` that holds each.
+    sources: Vec<(HeldDay, Option<usize>)>,
     from: Vec<Opened>,
-    /// The day files of the others.
+    /// The day files of the others, in their order.
     opened: mpsc::Receiver<(HeldDay, File)>,
 }
 
 impl Writes {
     fn write(self, footer: String, out: StagingWriter) -> Result<Stats, Unwritten> {
-        let Self { part, from, mut opened } = self;
-        let mut kept = from.into_iter().map(Kept::open).collect::<Result<Vec<_>, Unwritten>>()?;
-        let rows: u64 = part.days.iter().map(|held| held.day.rows).sum();
-        let mut writer = PartWriter::new(out, rows)?;
-        for held in part.days.iter().filter(|held| held.day.rows > 0) {
-            match kept.iter_mut().find(|kept| kept.listed.contains(&held.day)) {
-                Some(kept) => kept.add_day(held, &mut writer)?,
+        let Self { part, sources, from, mut opened } = self;
+        let mut kept = Vec::new();
+        for Opened { object, listed, file } in from {
+            match DaysOfFile::open(file, listed) {
+                Ok(days) => kept.push((object, days)),
+                Err(reason) => return Err(Unwritten::Unlike { object, reason }),
+            }
+        }
+        let mut writer = PartWriter::new(out, sources.iter().map(|(held, _)| held.day.rows).sum())?;
+        for (held, from) in &sources {
+            match from.and_then(|from| kept.get_mut(from)) {
+                Some((object, days)) => days.take(held, |rows| writer.add(rows)).map_err(|error| match error {
+                    NotTaken::Unlike(reason) => Unwritten::Unlike { object: object.clone(), reason },
+                    NotTaken::Unwritten(error) => error.into(),
+                })?,
                 None => match opened.blocking_recv() {
                     Some((held, file)) => add_day(&part, &held, file, &mut writer)?,
                     // opening it has failed, and its error is the one that is reported
@@ -200,29 +212,6 @@ impl Writes {
             }
         }
         Ok(writer.finish(footer)?)
-    }
-}
-
-/// A file of the table, some of whose days are kept.
-struct Kept {
-    object: String,
-    listed: Vec<PackedDay>,
-    days: DaysOfFile,
-}
-
-impl Kept {
-    fn open(Opened { object, listed, file }: Opened) -> Result<Self, Unwritten> {
-        match DaysOfFile::open(file, listed.clone()) {
-            Ok(days) => Ok(Self { object, listed, days }),
-            Err(reason) => Err(Unwritten::Unlike { object, reason }),
-        }
-    }
-
-    fn add_day(&mut self, held: &HeldDay, writer: &mut PartWriter) -> Result<(), Unwritten> {
-        self.days.take(held, |rows| writer.add(rows)).map_err(|error| match error {
-            NotTaken::Unlike(reason) => Unwritten::Unlike { object: self.object.clone(), reason },
-            NotTaken::Unwritten(error) => error.into(),
-        })
     }
 }
 

@@ -29,14 +29,22 @@ pub async fn rows<T: Send + 'static>(
     start: T,
     each: impl FnMut(&mut T, NaiveDate, &RecordBatch) -> Result<(), String> + Send + 'static,
 ) -> Result<Result<T, String>, LakeError> {
-    let opened = match lake.fetch(&file.location()).await {
-        Ok(Some(Fetched { file, .. })) => file,
-        Ok(None) => return Ok(Err("it is missing".into())),
-        Err(error) => return error.of_one_object().map(|reason| Err(format!("it cannot be read: {reason}"))).ok_or(error),
+    let opened = match fetch(lake, file).await? {
+        Ok(opened) => opened,
+        Err(reason) => return Ok(Err(reason)),
     };
     let read = tokio::task::spawn_blocking(move || read(opened, start, each)).await;
     // a decoder that panics on one file makes that file unreadable
     Ok(read.unwrap_or_else(|panic| Err(format!("it cannot be read: {panic}"))))
+}
+
+/// Opens a file. The outer error is the store's, the inner one that of this file.
+pub(super) async fn fetch(lake: &Lake, file: &TableFile) -> Result<Result<File, String>, LakeError> {
+    match lake.fetch(&file.location()).await {
+        Ok(Some(Fetched { file, .. })) => Ok(Ok(file)),
+        Ok(None) => Ok(Err("it is missing".into())),
+        Err(error) => error.of_one_object().map(|reason| Err(unreadable(&reason))).ok_or(error),
+    }
 }
 
 fn read<T>(file: File, mut into: T, mut each: impl FnMut(&mut T, NaiveDate, &RecordBatch) -> Result<(), String>) -> Result<T, String> {

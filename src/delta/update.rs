@@ -27,7 +27,7 @@ use super::snapshot::{Snapshot, State};
 const MERCHANTS: usize = 50;
 /// Files that are written in parallel.
 const PARALLEL: usize = 2;
-/// How often a commit is tried that other runs forestall.
+/// Attempts of a commit, each of which another run may win.
 const ATTEMPTS: u32 = 30;
 
 /// Of which merchants it is known what the lake holds.
@@ -276,7 +276,7 @@ impl Chunk<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Packed {
     All,
-    /// Days were replaced meanwhile: the plan has to be made again.
+    /// Days were replaced meanwhile: it has to be planned again.
     Outdated,
 }
 

@@ -12,7 +12,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 use crate::lake::staged::StagingWriter;
-use crate::lake::writer::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, set_column};
+use crate::lake::writer::{ROW_GROUP_ROWS, RowGroupWriter, set_column};
 use crate::settlement::columns::COLUMNS;
 
 use super::file::DAYS_KEY;
@@ -37,11 +37,9 @@ fn properties(rows: u64) -> Result<WriterProperties, ParquetError> {
 /// Writes a part's file. Its bytes follow from the rows alone, wherever they are read and in whatever batches: the file's name states
 /// its content, and another run may write the same one.
 pub(super) struct PartWriter {
-    parquet: ArrowWriter<StagingWriter>,
+    rows: RowGroupWriter<StagingWriter>,
     /// Cuts what is added into batches of one size.
     batches: BatchCoalescer,
-    /// Bytes of the row group in memory.
-    held: usize,
     stats: Stats,
 }
 
@@ -51,7 +49,7 @@ impl PartWriter {
         const BATCH_ROWS: usize = 1024;
         let options = ArrowWriterOptions::new().with_properties(properties(rows)?).with_skip_arrow_metadata(true);
         let parquet = ArrowWriter::try_new_with_options(out, schema(), options)?;
-        Ok(Self { parquet, batches: BatchCoalescer::new(schema(), BATCH_ROWS), held: 0, stats: Stats::default() })
+        Ok(Self { rows: RowGroupWriter::new(parquet), batches: BatchCoalescer::new(schema(), BATCH_ROWS), stats: Stats::default() })
     }
 
     /// Adds rows of the Delta table.
@@ -63,14 +61,7 @@ impl PartWriter {
 
     fn write(&mut self) -> Result<(), ParquetError> {
         while let Some(batch) = self.batches.next_completed_batch() {
-            self.parquet.write(&batch)?;
-            self.held += bytes_of(&batch);
-            if self.parquet.in_progress_rows() == 0 {
-                self.held = 0;
-            } else if self.held >= ROW_GROUP_BYTES {
-                self.parquet.flush()?;
-                self.held = 0;
-            }
+            self.rows.write(&batch, bytes_of(&batch))?;
         }
         Ok(())
     }
@@ -79,8 +70,9 @@ impl PartWriter {
     pub(super) fn finish(mut self, days: String) -> Result<Stats, ParquetError> {
         self.batches.finish_buffered_batch()?;
         self.write()?;
-        self.parquet.append_key_value_metadata(KeyValue::new(DAYS_KEY.to_owned(), days));
-        let mut out = self.parquet.into_inner()?;
+        let mut parquet = self.rows.parquet;
+        parquet.append_key_value_metadata(KeyValue::new(DAYS_KEY.to_owned(), days));
+        let mut out = parquet.into_inner()?;
         std::io::Write::flush(&mut out)?;
         Ok(self.stats)
     }

@@ -10,6 +10,7 @@ use arrow_array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
@@ -25,7 +26,7 @@ use super::seal::{self, NO_SEAL};
 pub(crate) const ROW_GROUP_ROWS: usize = 128 * 1024;
 
 /// Bytes in memory after which a row group ends with fewer rows: long rows fill memory here and in every reader.
-pub(crate) const ROW_GROUP_BYTES: usize = 128 << 20;
+const ROW_GROUP_BYTES: usize = 128 << 20;
 
 /// Sets how a column is stored.
 pub(crate) fn set_column(properties: WriterPropertiesBuilder, column: &Column) -> WriterPropertiesBuilder {
@@ -40,11 +41,35 @@ pub(crate) fn set_column(properties: WriterPropertiesBuilder, column: &Column) -
     if column.statistics { properties } else { properties.set_column_statistics_enabled(path(), EnabledStatistics::None) }
 }
 
-/// Writes one day's file to `W`.
-pub struct DayWriter<W: Write + Send> {
-    parquet: ArrowWriter<Sealer<W>>,
+/// Writes batches to a Parquet file whose row groups are small enough to be held in memory.
+pub(crate) struct RowGroupWriter<W: Write + Send> {
+    pub(crate) parquet: ArrowWriter<W>,
     /// Bytes of the row group in memory.
     held: usize,
+}
+
+impl<W: Write + Send> RowGroupWriter<W> {
+    pub(crate) fn new(parquet: ArrowWriter<W>) -> Self {
+        Self { parquet, held: 0 }
+    }
+
+    /// Adds a batch of so many bytes.
+    pub(crate) fn write(&mut self, batch: &RecordBatch, bytes: usize) -> Result<(), ParquetError> {
+        self.parquet.write(batch)?;
+        self.held += bytes;
+        if self.parquet.in_progress_rows() == 0 {
+            self.held = 0;
+        } else if self.held >= ROW_GROUP_BYTES {
+            self.parquet.flush()?;
+            self.held = 0;
+        }
+        Ok(())
+    }
+}
+
+/// Writes one day's file to `W`.
+pub struct DayWriter<W: Write + Send> {
+    rows: RowGroupWriter<Sealer<W>>,
 }
 
 impl<W: Write + Send> DayWriter<W> {
@@ -60,7 +85,7 @@ impl<W: Write + Send> DayWriter<W> {
         // without the Arrow schema, readers see the plain Parquet types
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let parquet = ArrowWriter::try_new_with_options(Sealer::new(out), schema(), options)?;
-        Ok(Self { parquet, held: 0 })
+        Ok(Self { rows: RowGroupWriter::new(parquet) })
     }
 
     /// Adds rows.
@@ -68,15 +93,7 @@ impl<W: Write + Send> DayWriter<W> {
     /// # Errors
     /// `out` cannot be written.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
-        self.parquet.write(batch)?;
-        self.held += batch.get_array_memory_size();
-        if self.parquet.in_progress_rows() == 0 {
-            self.held = 0;
-        } else if self.held >= ROW_GROUP_BYTES {
-            self.parquet.flush()?;
-            self.held = 0;
-        }
-        Ok(())
+        Ok(self.rows.write(batch, batch.get_array_memory_size())?)
     }
 
     /// Ends the file with its record, and seals it. Returns the record as sealed and the file's size
@@ -84,14 +101,15 @@ impl<W: Write + Send> DayWriter<W> {
     ///
     /// # Errors
     /// `out` cannot be written.
-    pub fn finish(mut self, mut record: DayRecord) -> Result<(DayRecord, u64), LakeError> {
+    pub fn finish(self, mut record: DayRecord) -> Result<(DayRecord, u64), LakeError> {
+        let mut parquet = self.rows.parquet;
         NO_SEAL.clone_into(&mut record.seal);
-        let json = serde_json::to_string(&record).map_err(|error| parquet::errors::ParquetError::External(Box::new(error)))?;
-        self.parquet.flush()?;
-        self.parquet.append_key_value_metadata(KeyValue::new(RECORD_KEY.to_owned(), json));
-        self.parquet.inner_mut().hold_rest();
-        let sealer = self.parquet.into_inner()?;
-        let (seal, bytes) = sealer.seal().map_err(parquet::errors::ParquetError::from)?;
+        let json = serde_json::to_string(&record).map_err(|error| ParquetError::External(Box::new(error)))?;
+        parquet.flush()?;
+        parquet.append_key_value_metadata(KeyValue::new(RECORD_KEY.to_owned(), json));
+        parquet.inner_mut().hold_rest();
+        let sealer = parquet.into_inner()?;
+        let (seal, bytes) = sealer.seal().map_err(ParquetError::from)?;
         record.seal = seal;
         Ok((record, bytes))
     }
