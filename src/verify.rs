@@ -115,7 +115,7 @@ async fn wrong_rows(lake: &Lake, of: &ScopedDays<'_>, holdings: &Holdings, recor
                 is_wrong.then_some("is not what that file states")
             }
             // a run that goes on meanwhile may have kept a version since the listing
-            None if !is_in_table(&row) && of.lack(&row) && lake.fetch(&row.path).await?.is_none() => Some("has no such file"),
+            None if !is_in_table(&row) && of.lack(&row) && lake.found(&row.path).await?.is_none() => Some("has no such file"),
             None => None,
         };
         wrong.extend(what.map(|what| Difference {

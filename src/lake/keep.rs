@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io::{self, Seek as _};
 
-use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 
 use super::audit::sealed;
@@ -101,11 +100,8 @@ impl Lake {
 
     /// The ETag of an object, which is empty if the store has none; `None` if there is no such object.
     pub(crate) async fn etag(&self, location: &Path) -> Result<Option<String>, LakeError> {
-        match self.backend.store().head(location).await {
-            Ok(meta) => Ok(Some(StoredObject::new(meta.e_tag, meta.size).etag.unwrap_or_default())),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(LakeError::object("read", location)(error)),
-        }
+        let found = self.found(location).await?;
+        Ok(found.map(|meta| StoredObject::new(meta.e_tag, meta.size).etag.unwrap_or_default()))
     }
 
     /// Whether a stored day's file is as it was written.

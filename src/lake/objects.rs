@@ -64,7 +64,7 @@ impl Lake {
         }
     }
 
-    /// When an object was stored; `None` if there is no such object.
+    /// What the store states of an object, such as when it was stored; `None` if there is no such object.
     ///
     /// # Errors
     /// It cannot be read.
