@@ -6,12 +6,13 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
 use crate::lang::{Lang, Words};
+use crate::reconcile::books::FilesRead;
 use crate::reconcile::books::{Hundredths, Meaning};
 use crate::reconcile::cases::CaseStatus;
 use crate::reconcile::deposits::DepositStatus;
 use crate::reconcile::difference::Difference;
 use crate::reconcile::fees::FeeStatus;
-use crate::reconcile::outcome::{CaseSum, DepositSum, DepositsFound, FeesFound, FilesRead, OrdersFound, Outcome};
+use crate::reconcile::outcome::{CaseSum, DepositSum, DepositsFound, FeesFound, OrdersFound, Outcome};
 use crate::reconcile::period::Period;
 use crate::reconcile::reason;
 use crate::texts::reconcile as texts;
@@ -30,7 +31,7 @@ pub(super) fn write(outcome: &Outcome, lang: Lang, out: &mut dyn Write) -> io::R
             "{}",
             texts::orders(&period(orders.period), orders.are == Meaning::Events, outcome.settle_days.unwrap_or_default(), lang)
         )?;
-        read(&orders.read, lang, out)?;
+        read(&orders.read, orders.lines.len() as u64, lang, out)?;
         table(&orders_table(orders, lang), out)?;
         if orders.unstated > 0 {
             writeln!(out, "{}", texts::unstated(orders.unstated, lang))?;
@@ -42,7 +43,7 @@ pub(super) fn write(outcome: &Outcome, lang: Lang, out: &mut dyn Write) -> io::R
     writeln!(out)?;
     if let Some(deposits) = &outcome.deposits {
         writeln!(out, "{}", texts::part(heading::DEPOSITS, &period(deposits.period), lang))?;
-        read(&deposits.read, lang, out)?;
+        read(&deposits.read, deposits.lines, lang, out)?;
         table(&deposits_table(deposits, lang), out)?;
         for (day, _) in deposits.late().take(LISTED) {
             writeln!(out, "{} {}: {}", day.date, amount(day.deposited), reason::text(&day.reasons(), lang).unwrap_or_default())?;
@@ -58,8 +59,8 @@ fn period(Period { from, to }: Period) -> String {
     if from.is_none() && to.is_none() { String::new() } else { format!("{} ~ {}", end(from), end(to)) }
 }
 
-fn read(read: &FilesRead, lang: Lang, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}", texts::read(read.files.len(), read.lines, read.passed_over, lang))?;
+fn read(read: &FilesRead, lines: u64, lang: Lang, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", texts::read(read.files.len(), lines, read.passed_over, lang))?;
     let columns: Vec<String> = read.columns.iter().map(|(field, header)| format!("{field}={header}")).collect();
     if !columns.is_empty() {
         writeln!(out, "{}: {}", heading::COLUMNS.to(lang), columns.join(", "))?;

@@ -48,16 +48,12 @@ pub struct OrderLine {
     pub content: u128,
 }
 
-/// What the order files hold.
+/// What reading files of either kind came to, apart from the lines that count.
 #[derive(Debug, Clone, Default)]
-pub struct Orders {
-    /// What the lines mean.
-    pub are: Option<Meaning>,
+pub struct FilesRead {
     /// The files, as people would find them again.
     pub files: Vec<String>,
-    /// The lines that count, in the order of files and lines.
-    pub lines: Vec<OrderLine>,
-    /// Lines that were passed over: blank lines, totals, lines left out by a filter, lines of no event.
+    /// Lines that were passed over: blank lines, totals, withdrawals, lines left out by a filter, lines of no event.
     pub passed_over: u64,
     /// The days that the files cover: the dates of all lines but totals, also of those that were passed over.
     pub span: Period,
@@ -65,6 +61,17 @@ pub struct Orders {
     pub columns: Vec<(&'static str, String)>,
     /// What a person should know, such as a column that is not the field whose header it has.
     pub notes: Vec<String>,
+}
+
+/// What the order files hold.
+#[derive(Debug, Clone, Default)]
+pub struct Orders {
+    /// What the lines mean.
+    pub are: Option<Meaning>,
+    /// The lines that count, in the order of files and lines.
+    pub lines: Vec<OrderLine>,
+    /// The files.
+    pub read: FilesRead,
 }
 
 /// A deposit on the bank's statement.
@@ -81,16 +88,8 @@ pub struct Deposit {
 /// What the files of deposits hold.
 #[derive(Debug, Clone, Default)]
 pub struct Deposits {
-    /// The files, as people would find them again.
-    pub files: Vec<String>,
     /// The deposits, in the order of files and lines.
     pub lines: Vec<Deposit>,
-    /// Lines that were passed over: blank lines, totals, withdrawals, lines left out by a filter.
-    pub passed_over: u64,
-    /// The days that the files cover: the dates of all lines but totals, also of those that were passed over.
-    pub span: Period,
-    /// Each field, and the header used for it (the first file's, if they differ).
-    pub columns: Vec<(&'static str, String)>,
-    /// What a person should know.
-    pub notes: Vec<String>,
+    /// The files.
+    pub read: FilesRead,
 }

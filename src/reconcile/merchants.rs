@@ -93,10 +93,10 @@ impl Known<'_> {
             found != Some(Named::Other)
         });
         if let Some((place, merchant)) = unknown {
-            let file = orders.files.get(place.file as usize).cloned().unwrap_or_default();
+            let file = orders.read.files.get(place.file as usize).cloned().unwrap_or_default();
             return Err(UnknownMerchant { file, line: place.line, merchant });
         }
-        orders.passed_over += others;
+        orders.read.passed_over += others;
         Ok(Resolved { merchants, named })
     }
 

@@ -49,7 +49,7 @@ use error::ReconcileError;
 use files::{Books, FileOptions};
 use join::{Joined, join};
 use merchants::{Known, Resolved};
-use outcome::{CaseSum, DepositsFound, FeesFound, FilesRead, OrdersFound, Outcome};
+use outcome::{CaseSum, DepositsFound, FeesFound, OrdersFound, Outcome};
 use period::Period;
 use rates::Rates;
 use reading::{LakeSide, Wanted};
@@ -110,8 +110,11 @@ pub(crate) async fn reconcile(lake: &Lake, scope: &Scope, holdings: &Holdings, r
     };
     let deposits = deposits.map(|found| deposits_found(found, period, &side, request.deposit_days));
     let LakeSide { rows, fees, fee_rows, .. } = side;
-    let of_lake =
-        || period.or_span(holdings.days.iter().filter(|day| scope.merchants.include(&day.key.merchant)).map(|day| day.key.pay_date));
+    let of_lake = || {
+        period.or_span(Period::spanning(
+            holdings.days.iter().filter(|day| scope.merchants.include(&day.key.merchant)).map(|day| day.key.pay_date),
+        ))
+    };
     Ok(Outcome {
         dest: lake.dest().to_string(),
         period: match (&orders, &deposits) {
@@ -185,10 +188,10 @@ fn compare(
     settle_days: u32,
     days: LakeDays,
 ) -> Result<(OrdersFound, Vec<String>, Rows), ReconcileError> {
-    let Orders { are, files, lines, passed_over, span, columns, notes } = orders;
+    let Orders { are, lines, read } = orders;
     let Resolved { merchants, named } = resolved;
     let joined: Joined = join(&lines, named, &mut rows);
-    let (are, period) = (are.unwrap_or(Meaning::Totals), period.or_span(span.from.into_iter().chain(span.to)));
+    let (are, period) = (are.unwrap_or(Meaning::Totals), period.or_span(read.span));
     let rules = Rules { meaning: are, period, settle_days, days: &days };
     let cases = rules.compare(&lines, &rows, joined)?;
     let mut statuses: BTreeMap<CaseStatus, CaseSum> = BTreeMap::new();
@@ -199,7 +202,6 @@ fn compare(
         sum.pg_amount += case.pg_amount;
     }
     let zeros = with_leading_zeros(&lines, &rows, &cases);
-    let read = FilesRead { files, lines: lines.len() as u64, passed_over, columns, notes };
     let found = OrdersFound { read, are, period, unstated: cases.unstated, statuses, lines, cases, settle_days, days, zeros };
     Ok((found, merchants, rows))
 }
@@ -235,9 +237,9 @@ fn with_leading_zeros(lines: &[OrderLine], rows: &Rows, cases: &Cases) -> HashMa
 }
 
 fn deposits_found(found: Deposits, period: Period, side: &LakeSide, days: u32) -> DepositsFound {
-    let Deposits { files, lines, passed_over, span, columns, notes } = found;
-    let period = period.or_span(span.from.into_iter().chain(span.to));
+    let Deposits { lines, read } = found;
+    let period = period.or_span(read.span);
     // without any date there is nothing to compare
     let days = if period.is_unknown() { Vec::new() } else { deposits::compare(period, &side.payouts, &lines, days) };
-    DepositsFound { read: FilesRead { files, lines: lines.len() as u64, passed_over, columns, notes }, period, days }
+    DepositsFound { read, lines: lines.len() as u64, period, days }
 }

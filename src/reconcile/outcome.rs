@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 
 use crate::lang::Lang;
 
-use super::books::{Hundredths, Meaning, OrderLine};
+use super::books::{FilesRead, Hundredths, Meaning, OrderLine};
 use super::cases::{Case, CaseStatus, Cases, Rules};
 use super::days::{LakeDays, Unsettled};
 use super::deposits::{DepositDay, DepositReason, DepositStatus};
@@ -40,21 +40,6 @@ pub struct Outcome {
     pub(super) fee_rows: Vec<FeeRow>,
 }
 
-/// What a file of either kind held.
-#[derive(Debug, Clone, Default)]
-pub struct FilesRead {
-    /// The files, as people would find them again.
-    pub files: Vec<String>,
-    /// Lines that count.
-    pub lines: u64,
-    /// Lines that were passed over.
-    pub passed_over: u64,
-    /// Each field, and the header used for it.
-    pub columns: Vec<(&'static str, String)>,
-    /// What a person should know.
-    pub notes: Vec<String>,
-}
-
 /// The cases of one status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CaseSum {
@@ -78,7 +63,7 @@ pub struct OrdersFound {
     pub unstated: u64,
     /// The cases that were examined, by status.
     pub statuses: BTreeMap<CaseStatus, CaseSum>,
-    pub(super) lines: Vec<OrderLine>,
+    pub(crate) lines: Vec<OrderLine>,
     pub(super) cases: Cases,
     pub(super) settle_days: u32,
     pub(super) days: LakeDays,
@@ -134,6 +119,8 @@ pub struct DepositSum {
 pub struct DepositsFound {
     /// The files.
     pub read: FilesRead,
+    /// How many of their lines count.
+    pub lines: u64,
     /// The period.
     pub period: Period,
     /// Each day with an expected amount or a deposit, in their order.

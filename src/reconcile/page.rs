@@ -11,8 +11,9 @@ use crate::texts::reconcile as texts;
 use crate::texts::reconcile::{column, heading, sheet};
 use crate::texts::report::made;
 
+use super::books::FilesRead;
 use super::lists::{self, List};
-use super::outcome::{FilesRead, Outcome};
+use super::outcome::Outcome;
 use super::period::Period;
 
 /// Lines of a list that a page shows; the workbook has all.
@@ -52,15 +53,15 @@ fn period(Period { from, to }: Period) -> String {
 
 fn summary(outcome: &Outcome, lang: Lang) -> Markup {
     let read = |part: &str| match part {
-        "order" => outcome.orders.as_ref().map(|orders| &orders.read),
-        "deposit" => outcome.deposits.as_ref().map(|deposits| &deposits.read),
+        "order" => outcome.orders.as_ref().map(|orders| (&orders.read, orders.lines.len() as u64)),
+        "deposit" => outcome.deposits.as_ref().map(|deposits| (&deposits.read, deposits.lines)),
         _ => None,
     };
     html! {
         @for (part, lines) in lists::summary(outcome, lang) {
             (by_status(part, lines, lang).render(lang))
-            @if let Some(FilesRead { files, lines, passed_over, notes, .. }) = read(part) {
-                p.note { (texts::read(files.len(), *lines, *passed_over, lang)) ": " (files.join(", ")) }
+            @if let Some((FilesRead { files, passed_over, notes, .. }, lines)) = read(part) {
+                p.note { (texts::read(files.len(), lines, *passed_over, lang)) ": " (files.join(", ")) }
                 @for note in notes { p.note { (note) } }
             }
         }

@@ -13,9 +13,16 @@ pub struct Period {
 }
 
 impl Period {
-    /// These ends and, for one that is not set, the first or last of `dates`.
-    pub(super) fn or_span(self, dates: impl Iterator<Item = NaiveDate> + Clone) -> Self {
-        Self { from: self.from.or_else(|| dates.clone().min()), to: self.to.or_else(|| dates.max()) }
+    /// These ends and, for one that is not set, that of `span`.
+    pub(super) fn or_span(self, span: Self) -> Self {
+        Self { from: self.from.or(span.from), to: self.to.or(span.to) }
+    }
+
+    /// The range from the first to the last of these days.
+    pub(super) fn spanning(days: impl Iterator<Item = NaiveDate>) -> Self {
+        let mut span = Self::default();
+        days.for_each(|day| span.extend(day));
+        span
     }
 
     /// Extends both ends to a day; a range that nothing has extended has none.

@@ -13,10 +13,11 @@ use crate::lang::Lang;
 use crate::settlement::values::{AMOUNT, format_decimal};
 use crate::texts::reconcile as texts;
 
+use super::books::FilesRead;
 use super::books::{Hundredths, Meaning};
 use super::deposits::DepositDay;
 use super::difference::{Difference, LISTED};
-use super::outcome::{DepositsFound, FeesFound, FilesRead, OrdersFound, Outcome};
+use super::outcome::{DepositsFound, FeesFound, OrdersFound, Outcome};
 use super::period::Period;
 use super::reason;
 
@@ -159,10 +160,10 @@ pub fn exit_code(outcome: &Outcome) -> ExitCode {
 }
 
 impl FilesResult {
-    fn new(read: &FilesRead) -> Self {
-        let FilesRead { files, lines, passed_over, columns, notes } = read;
+    fn new(read: &FilesRead, lines: u64) -> Self {
+        let FilesRead { files, passed_over, columns, notes, .. } = read;
         let columns = columns.iter().map(|(field, header)| ((*field).to_owned(), header.clone().into())).collect();
-        Self { files: files.len(), lines: *lines, passed_over: *passed_over, columns, notes: notes.clone() }
+        Self { files: files.len(), lines, passed_over: *passed_over, columns, notes: notes.clone() }
     }
 }
 
@@ -176,7 +177,7 @@ impl OrdersResult {
         Self {
             are: found.are,
             period: found.period,
-            read: FilesResult::new(&found.read),
+            read: FilesResult::new(&found.read, found.lines.len() as u64),
             unstated: found.unstated,
             order_amount: decimal(total.order_amount),
             pg_amount: decimal(total.pg_amount),
@@ -203,7 +204,7 @@ impl DepositsResult {
         });
         Self {
             period: found.period,
-            read: FilesResult::new(&found.read),
+            read: FilesResult::new(&found.read, found.lines),
             expected: decimal(total.expected),
             deposited: decimal(total.deposited),
             difference: decimal(total.deposited - total.expected),

@@ -149,7 +149,7 @@ fn a_page_of_a_bank_with_tables_in_tables() {
     for content in [cp949(KB), KB.into(), format!("\u{FEFF}{KB}").into(), cp949(&format!("<meta charset=euc-kr>{KB}"))] {
         let read = deposits(content).unwrap();
         assert_eq!(days(&read), [day("2024-01-05", "97000")]);
-        assert_eq!((read.passed_over, &read.columns), (1, &vec![("amount", "입금금액".into()), ("date", "거래일시".into())]));
+        assert_eq!((read.read.passed_over, &read.read.columns), (1, &vec![("amount", "입금금액".into()), ("date", "거래일시".into())]));
     }
 }
 
@@ -157,7 +157,7 @@ fn a_page_of_a_bank_with_tables_in_tables() {
 fn a_statement_with_dashes_and_withdrawals() {
     let text = "거래일시,적요,지급(원),입금(원)\n2024.01.05 10:00,쿠키페이,-,\"97,000\"\n2024.01.05 11:00,전기요금,\"5,000\",-\n";
     let read = deposits(cp949(text)).unwrap();
-    assert_eq!((days(&read), read.passed_over), (vec![day("2024-01-05", "97000")], 1));
+    assert_eq!((days(&read), read.read.passed_over), (vec![day("2024-01-05", "97000")], 1));
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn a_shop_that_repeats_the_orders_total() {
                 20240105-0000001,20240105-0000001-02,27000,25000\n";
     let read = orders(text).unwrap();
     assert_eq!((sums(&read), read.are), (map([("20240105-0000001", "25000")]), Some(Meaning::Totals)));
-    assert_eq!(read.columns, [("order_no", "주문번호".into()), ("amount", "총 결제금액(KRW)".into())]);
+    assert_eq!(read.read.columns, [("order_no", "주문번호".into()), ("amount", "총 결제금액(KRW)".into())]);
     // on the first of the lines
     assert_eq!(read.lines.iter().map(|line| line.amount).collect::<Vec<_>>(), [2_500_000, 0]);
 }
@@ -175,7 +175,7 @@ fn a_shop_that_repeats_the_orders_total() {
 fn a_list_of_a_pg_with_both_signs() {
     let text = "주문번호,결제상태,결제구분,금액\nA,전체환불,결제,10000\nA,결제완료,환불,-10000\nB,결제기한초과,결제,7000\n";
     let read = orders(text).unwrap();
-    assert_eq!((sums(&read), read.are, read.passed_over), (map([("A", "0")]), Some(Meaning::Events), 1));
+    assert_eq!((sums(&read), read.are, read.read.passed_over), (map([("A", "0")]), Some(Meaning::Events), 1));
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn the_table_of_youngcart() {
 #[test]
 fn a_list_of_a_gateway_with_a_footer() {
     let read = orders("승인일,주문번호,거래금액,상태\n20240105,A,10000,승인\n20240106,A,-10000,취소\n,,0,\n").unwrap();
-    assert_eq!((sums(&read), read.are, read.passed_over), (map([("A", "0")]), Some(Meaning::Events), 1));
+    assert_eq!((sums(&read), read.are, read.read.passed_over), (map([("A", "0")]), Some(Meaning::Events), 1));
     assert_eq!(read.lines[1].date, NaiveDate::from_ymd_opt(2024, 1, 6));
 }
 
@@ -304,7 +304,7 @@ fn every_header_of_orders_however_it_is_written() {
         for written in headers.iter().flat_map(|header| written(header)) {
             let read = orders(file(&written)).unwrap_or_else(|error| panic!("{written}: {error}"));
             assert_eq!(sums(&read), map([("A", "1000")]), "{written}");
-            assert!(read.columns.iter().any(|(name, _)| *name == field), "{field}: {written:?} {:?}", read.columns);
+            assert!(read.read.columns.iter().any(|(name, _)| *name == field), "{field}: {written:?} {:?}", read.read.columns);
         }
     }
 }
@@ -354,8 +354,8 @@ fn the_first_header_of_a_list_is_used() {
             // in either order of columns
             for (first, second) in [(pair[0], pair[1]), (pair[1], pair[0])] {
                 let read = orders(format!("{needed},{first},{second}\n{keys},20240105,20240105\n")).unwrap();
-                assert!(read.columns.iter().any(|(_, header)| header == pair[0]), "{pair:?} {:?}", read.columns);
-                assert!(!read.columns.iter().any(|(_, header)| header == pair[1]), "{pair:?} {:?}", read.columns);
+                assert!(read.read.columns.iter().any(|(_, header)| header == pair[0]), "{pair:?} {:?}", read.read.columns);
+                assert!(!read.read.columns.iter().any(|(_, header)| header == pair[1]), "{pair:?} {:?}", read.read.columns);
             }
         }
     }
@@ -397,7 +397,7 @@ fn headers_that_are_never_order_numbers() {
 fn a_flag_decides_which_header_is_used() {
     let text = "번호,주문번호,받은 돈(원),결제금액\nA,B,1000,2000\n";
     let read = Files::new().orders(text).flag("--column", "order_no=번호").flag("--column", "amount=받은돈").read_orders().unwrap();
-    assert_eq!((sums(&read), &read.columns[1].1), (map([("A", "1000")]), &"받은 돈(원)".to_owned()));
+    assert_eq!((sums(&read), &read.read.columns[1].1), (map([("A", "1000")]), &"받은 돈(원)".to_owned()));
     // of two that compare equal, the one that is written so
     let text = "주문번호,결제금액(원),결제금액(달러)\nA,1000,2\n";
     refused(orders(text), &["결제금액(원)", "결제금액(달러)"]);
@@ -434,7 +434,7 @@ fn a_flag_for_a_header_that_no_file_has_is_refused() {
 fn the_header_is_among_the_first_20_lines() {
     let titles = |count: usize| "거래 내역,,\n".repeat(count);
     let read = orders(format!("{}주문번호,금액\nA,1000\n", titles(19))).unwrap();
-    assert_eq!((sums(&read), read.passed_over, read.lines[0].place.line), (map([("A", "1000")]), 0, 21));
+    assert_eq!((sums(&read), read.read.passed_over, read.lines[0].place.line), (map([("A", "1000")]), 0, 21));
     refused(orders(format!("{}주문번호,금액\nA,1000\n", titles(20))), &["first 20 lines", "거래 내역"]);
     refused(orders("주문번호,수량\nA,3\n"), &["no column for amount", "주문번호, 수량", "--column FIELD=HEADER"]);
     refused(orders(""), &["no column for", "found: nothing"]);
@@ -545,7 +545,7 @@ fn every_word_in_both_meanings() {
                 };
                 let expected = map(amount.map(|amount| ("A", amount)));
                 assert_eq!(
-                    (sums(&kind), kind.are, kind.passed_over),
+                    (sums(&kind), kind.are, kind.read.passed_over),
                     (expected, Some(Meaning::Events), u64::from(amount.is_none())),
                     "{written}"
                 );
@@ -574,12 +574,12 @@ fn unknown_words() {
 fn a_column_without_known_words_is_not_the_field() {
     let read = orders("구분,주문번호,금액\n1,A,1000\n2,B,500\n").unwrap();
     assert_eq!((sums(&read), read.are), (map([("A", "1000"), ("B", "500")]), Some(Meaning::Totals)));
-    assert!(read.notes.len() == 1 && read.notes[0].contains("구분"), "{:?}", read.notes);
-    assert!(!read.columns.iter().any(|(field, _)| *field == "kind"));
+    assert!(read.read.notes.len() == 1 && read.read.notes[0].contains("구분"), "{:?}", read.read.notes);
+    assert!(!read.read.columns.iter().any(|(field, _)| *field == "kind"));
     // the next header of the list can be
     let read = orders("결제구분,구분,주문번호,금액\n카드,승인,A,1000\n카드,취소,A,1000\n").unwrap();
     assert_eq!((sums(&read), read.are), (map([("A", "0")]), Some(Meaning::Events)));
-    assert!(read.columns.contains(&("kind", "구분".into())));
+    assert!(read.read.columns.contains(&("kind", "구분".into())));
     // one that is named must be
     let named = Files::new().orders("구분,주문번호,금액\n1,A,1000\n").flag("--column", "kind=구분");
     refused(named.read_orders(), &["line 2, column 구분", "\"1\"", "--word"]);
@@ -629,7 +629,7 @@ fn events() {
     let events = |text: &str| Files::new().orders(text).flag("--orders-are", "events").read_orders();
     let read =
         events("주문번호,금액,상태\nA,1000,승인\nA,1000,취소\nB,-300,\nB,900,\nC,500,미입금\nD,-200,부분취소\nD,700,승인\n").unwrap();
-    assert_eq!((sums(&read), read.passed_over), (map([("A", "0"), ("B", "600"), ("D", "500")]), 1));
+    assert_eq!((sums(&read), read.read.passed_over), (map([("A", "0"), ("B", "600"), ("D", "500")]), 1));
     refused(events("주문번호,금액,상태\nA,-1000,승인\n"), &["line 2, column 금액", "-1000", "--word"]);
     refused(events("주문번호,금액,상태\nA,,승인\n"), &["line 2, column 금액"]);
     // a state decides where the kind is blank, and drops what no money moved for
@@ -710,9 +710,9 @@ fn keys_without_what_spreadsheets_put_around_them() {
 fn lines_that_are_passed_over() {
     let text = "주문번호,금액,결제일,결제수단\n\nA,1000,20240105,카드\n , ,,\nB,500,20240105,현금\n소계,1500,,\n,1500,월 계,\n누계,9,,\n이월,9,,\n총계,9,,\n합 계,9,,\n,\"1,500\",,\n,0,,\n\n";
     let read = Files::new().orders(text).flag("--orders-where", "결제수단=카드|간편결제").read_orders().unwrap();
-    assert_eq!((sums(&read), read.passed_over), (map([("A", "1000")]), 12));
+    assert_eq!((sums(&read), read.read.passed_over), (map([("A", "1000")]), 12));
     let read = orders(text).unwrap();
-    assert_eq!((sums(&read), read.passed_over), (map([("A", "1000"), ("B", "500")]), 11));
+    assert_eq!((sums(&read), read.read.passed_over), (map([("A", "1000"), ("B", "500")]), 11));
     refused(orders("주문번호,금액\nA,1000\n,1000\nB,500\n"), &["line 3", "only amounts"]);
 }
 
@@ -721,9 +721,9 @@ fn deposits_that_are_passed_over() {
     let text = "거래일시,입금,적요\n20240105,1000,쿠키페이(주)\n20240105,,쿠키페이\n20240105,-,쿠키페이\n20240105,0,쿠키페이\n20240105,-500,쿠키페이\n\
                 20240106,700,이자\n합계,1700,\n,1700,\n";
     let read = Files::new().deposits(text).flag("--deposits-where", "적요~쿠키").read_deposits().unwrap();
-    assert_eq!((days(&read), read.passed_over), (vec![day("2024-01-05", "1000")], 7));
+    assert_eq!((days(&read), read.read.passed_over), (vec![day("2024-01-05", "1000")], 7));
     let read = deposits(text).unwrap();
-    assert_eq!((days(&read).len(), read.passed_over), (2, 6));
+    assert_eq!((days(&read).len(), read.read.passed_over), (2, 6));
     refused(deposits("날짜,입금\n20240105,1\n,2\n20240106,3\n"), &["line 3", "only amounts"]);
 }
 
@@ -734,7 +734,7 @@ fn withdrawals_without_a_sign_are_no_deposits() {
     let unsigned = signed.replace('-', "");
     refused(deposits(&unsigned), &["line 3, column 거래금액", "500", "--deposits-where"]);
     let read = Files::new().deposits(&unsigned).flag("--deposits-where", "구분~입금").read_deposits().unwrap();
-    assert_eq!((days(&read), read.passed_over), (vec![day("2024-01-05", "1000")], 1));
+    assert_eq!((days(&read), read.read.passed_over), (vec![day("2024-01-05", "1000")], 1));
 }
 
 #[test]
@@ -806,12 +806,12 @@ fn workbooks() {
     let path = files.write("book.xls", book.save_to_buffer().unwrap());
     files.orders = vec![format!("{path}#주문")];
     let read = files.read_orders().unwrap();
-    assert_eq!((sums(&read), read.passed_over), (map([("123456789012345", "1234.50"), ("00123", "1000")]), 2));
+    assert_eq!((sums(&read), read.read.passed_over), (map([("123456789012345", "1234.50"), ("00123", "1000")]), 2));
     assert_eq!(
         read.lines.iter().map(|line| (line.place.line, line.date.unwrap().to_string())).collect::<Vec<_>>(),
         [(3, "2024-01-05".into()), (5, "2024-01-06".into())]
     );
-    assert_eq!(read.files, [format!("{path}#주문")]);
+    assert_eq!(read.read.files, [format!("{path}#주문")]);
     files.orders = vec![path.clone()];
     refused(files.read_orders(), &["book.xls", "no column for"]);
     files.orders = vec![format!("{path}#없음")];
@@ -826,7 +826,7 @@ fn workbooks_of_other_programs() {
     for (name, merged) in [("old.xls", Some("10")), ("open.ods", None), ("new.xlsx", None)] {
         let read = orders(seed(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         let expected = map([("A-1", "1234.50"), ("00123", "0")].into_iter().chain(merged.map(|merged| ("B", merged))));
-        assert_eq!((sums(&read), read.passed_over), (expected, 1), "{name}");
+        assert_eq!((sums(&read), read.read.passed_over), (expected, 1), "{name}");
         let dates: Vec<_> = read.lines.iter().map(|line| line.date.map(|date| date.to_string())).collect();
         assert_eq!(dates[..2], [Some("2024-01-05".into()), Some("2024-01-06".into())], "{name}");
     }
@@ -882,7 +882,7 @@ fn pages_with_spans_and_several_tables() {
     let page = "<html><meta http-equiv=content-type content='text/html; charset=euc-kr'><table><tr><td>조회</table><table><tr><th>거래일<th colspan=2>적요\
                 <th>입금액<tr><td>2024.01.05<td>쿠키&amp;페이<td>서울<td>97,000<tr><td colspan=3>합계<td>97,000</table>";
     let read = Files::new().deposits(cp949(page)).flag("--deposits-where", "적요~쿠키&페이").read_deposits().unwrap();
-    assert_eq!((days(&read), read.passed_over), (vec![day("2024-01-05", "97000")], 1));
+    assert_eq!((days(&read), read.read.passed_over), (vec![day("2024-01-05", "97000")], 1));
     let table = "<table><tr><td>날짜<td>입금<tr><td>20240105<td>1</table>";
     refused(deposits(format!("{table}{table}")), &["2 tables"]);
     refused(deposits("<html><body>로그인하세요</body></html>"), &["no table"]);
@@ -900,7 +900,7 @@ fn names_patterns_and_what_is_named_twice() {
     files.write("[1].csv", "주문번호,금액\nC,4\n");
     let named = |files: &mut Files, names: &[&str]| {
         files.orders = names.iter().map(|name| files.path(name).display().to_string()).collect();
-        files.read_orders().map(|orders| (sums(&orders), orders.files.len()))
+        files.read_orders().map(|orders| (sums(&orders), orders.read.files.len()))
     };
     assert_eq!(named(&mut files, &["2024-*.csv"]), Ok((map([("A", "1"), ("B", "2")]), 2)));
     assert_eq!(named(&mut files, &["[1].csv"]), Ok((map([("C", "4")]), 1)));
@@ -925,8 +925,8 @@ fn the_simulator_writes_books_that_are_read() {
     files.deposits = vec![format!("{folder}/deposits.csv")];
     let read = files.read().unwrap();
     let (orders, deposits) = (read.orders.unwrap(), read.deposits.unwrap());
-    assert_eq!((orders.are, orders.passed_over), (Some(Meaning::Events), 1));
-    assert!(orders.lines.len() > 500 && deposits.lines.len() > 15 && deposits.passed_over > 2);
+    assert_eq!((orders.are, orders.read.passed_over), (Some(Meaning::Events), 1));
+    assert!(orders.lines.len() > 500 && deposits.lines.len() > 15 && deposits.read.passed_over > 2);
     let differences: Vec<serde_json::Value> =
         serde_json::from_slice(&std::fs::read(format!("{folder}/differences.json")).unwrap()).unwrap();
     assert_eq!((&differences[0]["status"], &differences[1]["status"]), (&"missing_in_orders".into(), &"matched".into()));

@@ -12,7 +12,7 @@ const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 /// A row longer than this has a quote that is never closed.
 const MAX_ROW: usize = 4 * 1024 * 1024;
 
-/// How rows and cells are told apart.
+/// How rows and cells are delimited.
 #[derive(Debug, Clone, Copy)]
 struct Form {
     delimiter: u8,
@@ -35,7 +35,7 @@ enum Next<'t> {
 /// Reads a text, and passes its rows on.
 ///
 /// # Errors
-/// What cannot be decoded or told apart, and what `sink` refuses.
+/// What cannot be decoded or separated, and what `sink` refuses.
 pub(super) fn read(name: &str, mut text: Text, sink: &mut dyn Sink) -> Result<(), BooksError> {
     let undecoded = |error| text_error(name, error);
     let mut held = String::new();

@@ -1,6 +1,6 @@
 //! The bank's statement: the deposits on it.
 
-use crate::reconcile::books::{Deposit, Deposits, Place};
+use crate::reconcile::books::{Deposit, Deposits, FilesRead, Place};
 
 use super::cell::Cell;
 use super::error::BooksError;
@@ -18,7 +18,8 @@ pub(super) struct DepositReader<'o> {
     filter: Filter,
     footers: Footers,
     pairs: Pairs,
-    read: Deposits,
+    lines: Vec<Deposit>,
+    read: FilesRead,
 }
 
 impl<'o> DepositReader<'o> {
@@ -29,7 +30,8 @@ impl<'o> DepositReader<'o> {
             filter: Filter::default(),
             footers: Footers::default(),
             pairs: Pairs::default(),
-            read: Deposits { files, ..Deposits::default() },
+            lines: Vec::new(),
+            read: FilesRead { files, ..FilesRead::default() },
         }
     }
 
@@ -49,7 +51,7 @@ impl<'o> DepositReader<'o> {
     }
 
     pub(super) fn finish(self) -> Deposits {
-        self.read
+        Deposits { lines: self.lines, read: self.read }
     }
 }
 
@@ -85,20 +87,15 @@ impl Lines for DepositReader<'_> {
             return Ok(());
         }
         // what is passed over shows all the same which days the statement covers
-        if let Ok(Some(day)) = notation::date(date) {
+        let day = notation::date(date);
+        if let Ok(Some(day)) = day {
             self.read.span.extend(day);
         }
         if !self.filter.keeps(cells) {
             self.read.passed_over += 1;
             return Ok(());
         }
-        let refused = |column: usize, cell: &Cell<'_>, reason: String| BooksError::Line {
-            file: name.clone(),
-            line,
-            column: columns.headers.name(column),
-            value: cell.shown().chars().take(100).collect(),
-            reason,
-        };
+        let refused = |column: usize, cell: &Cell<'_>, reason: String| line::refused(name, line, columns, column, cell, reason);
         if date.is_blank() && line::has_only_amounts(cells) {
             self.footers.add(line);
             return Ok(());
@@ -118,12 +115,11 @@ impl Lines for DepositReader<'_> {
             return Err(refused(columns.amount, amount, reason.into()));
         }
         let at = columns.date.unwrap_or_default();
-        let read = notation::date(date).map_err(|reason| refused(at, date, reason))?;
-        let day = read.ok_or_else(|| {
+        let day = day.map_err(|reason| refused(at, date, reason))?.ok_or_else(|| {
             refused(at, date, "is no date, and the line has a deposit: state the date, or leave the line out with --deposits-where".into())
         })?;
         let place = Place { file: u32::try_from(self.file).unwrap_or(u32::MAX), line };
-        self.read.lines.push(Deposit { place, date: day, amount: i128::from(hundredths) });
+        self.lines.push(Deposit { place, date: day, amount: i128::from(hundredths) });
         Ok(())
     }
 }

@@ -215,7 +215,7 @@ pub(super) enum Class {
     Order,
     /// The line.
     Line,
-    /// Either: its header does not tell.
+    /// Either: its header does not state which.
     Unknown,
     /// On a statement, deposits and withdrawals alike.
     Both,

@@ -46,6 +46,12 @@ pub(super) fn has_only_amounts(cells: &[Cell<'_>]) -> bool {
     cells.iter().filter(|cell| !cell.merged && !cell.is_blank()).all(|cell| notation::amount(cell).is_ok())
 }
 
+/// Why a cell of a line cannot be used.
+pub(super) fn refused(file: &str, line: u64, columns: &Columns, column: usize, cell: &Cell<'_>, reason: String) -> BooksError {
+    let value = cell.shown().chars().take(100).collect();
+    BooksError::Line { file: file.into(), line, column: columns.headers.name(column), value, reason }
+}
+
 /// Refuses a line with more cells than the header: one of its values may have been split.
 pub(super) fn check_width(file: &str, line: u64, columns: &Columns, cells: &[Cell<'_>]) -> Result<(), BooksError> {
     let width = columns.headers.len();

@@ -12,17 +12,17 @@ use super::written::{FileForm, Line};
 ///
 /// # Errors
 /// What could mean two things.
-pub(super) fn apply(lines: Vec<Line>, files: &[FileForm], options: &FileOptions, mut read: Orders) -> Result<Orders, BooksError> {
+pub(super) fn apply(lines: Vec<Line>, files: &[FileForm], options: &FileOptions, mut orders: Orders) -> Result<Orders, BooksError> {
     let are = match options.orders_are {
         Some(are) => are,
         None => decide(&lines, files)?,
     };
-    read.are = Some(are);
+    orders.are = Some(are);
     match are {
         Meaning::Events => {
             for file in files {
                 if let Some(header) = &file.cancelled_header {
-                    read.notes.push(format!("{}: {header:?} is not used: each line is an event of its own", file.name));
+                    orders.read.notes.push(format!("{}: {header:?} is not used: each line is an event of its own", file.name));
                 }
             }
             let written = lines.len();
@@ -31,19 +31,19 @@ pub(super) fn apply(lines: Vec<Line>, files: &[FileForm], options: &FileOptions,
                 Ok(amount) => amount.map(|amount| Ok(line.counting(amount))),
                 Err(error) => Some(Err(error)),
             });
-            read.lines = happened.collect::<Result<_, _>>()?;
-            read.passed_over += (written - read.lines.len()) as u64;
+            orders.lines = happened.collect::<Result<_, _>>()?;
+            orders.read.passed_over += (written - orders.lines.len()) as u64;
         }
         Meaning::Totals => {
             for file in files.iter().filter(|file| file.state.is_some()) {
                 if let Some(header) = &file.kind_header {
-                    read.notes.push(format!("{}: {header:?} is not used: each line is the current state of an order", file.name));
+                    orders.read.notes.push(format!("{}: {header:?} is not used: each line is the current state of an order", file.name));
                 }
             }
-            read.lines = totals::lines(lines, files)?;
+            orders.lines = totals::lines(lines, files)?;
         }
     }
-    Ok(read)
+    Ok(orders)
 }
 
 /// What the lines mean if nobody states it: the first rule that applies.

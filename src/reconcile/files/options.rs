@@ -12,7 +12,7 @@ use super::words::{self, Word, WordChoice};
 pub struct FileOptions {
     /// `--column`: the headers to use.
     pub columns: Vec<ColumnChoice>,
-    /// `--word`: words of the columns that tell what a line is.
+    /// `--word`: words of the columns that state what a line is.
     pub words: Vec<WordChoice>,
     /// `--orders-are`: what the lines of the order files mean.
     pub orders_are: Option<Meaning>,

@@ -39,7 +39,7 @@ pub(super) struct OrderReader<'o> {
     names: Vec<String>,
     files: Vec<FileForm>,
     lines: Vec<Line>,
-    read: Orders,
+    orders: Orders,
     merchants: HashSet<Arc<str>, foldhash::fast::RandomState>,
     // of the file that is being read
     filter: Filter,
@@ -58,7 +58,7 @@ impl<'o> OrderReader<'o> {
             files: Vec::with_capacity(names.len()),
             names,
             lines: Vec::new(),
-            read: Orders::default(),
+            orders: Orders::default(),
             merchants: HashSet::default(),
             filter: Filter::default(),
             footers: Footers::default(),
@@ -74,7 +74,7 @@ impl<'o> OrderReader<'o> {
     /// # Errors
     /// A column of words has one that is unknown.
     pub(super) fn end_file(&mut self, columns: &Columns) -> Result<(), BooksError> {
-        self.read.passed_over += self.footers.end();
+        self.orders.read.passed_over += self.footers.end();
         let name = self.names[self.files.len()].clone();
         self.pairs.end(&name, columns)?;
         let kinds = columns.kind.columns.len();
@@ -105,7 +105,7 @@ impl<'o> OrderReader<'o> {
                 (Field::Date, header(columns.date)),
                 (Field::Merchant, header(columns.merchant)),
             ];
-            self.read.columns = used.into_iter().filter_map(|(field, header)| Some((field.name(), header?))).collect();
+            self.orders.read.columns = used.into_iter().filter_map(|(field, header)| Some((field.name(), header?))).collect();
         }
         self.files.push(form);
         Ok(())
@@ -128,7 +128,7 @@ impl<'o> OrderReader<'o> {
                         reason: "is not a known word: state what it means with --word WORD=paid, =back, =part or =none".into(),
                     });
                 }
-                Some((_, word)) => self.read.notes.push(format!(
+                Some((_, word)) => self.orders.read.notes.push(format!(
                     "{name}: {:?} is not used as the {} of a line, because no word of it is known, such as {word:?}",
                     columns.headers.name(*column),
                     field.name()
@@ -143,8 +143,8 @@ impl<'o> OrderReader<'o> {
     /// # Errors
     /// What could mean two things.
     pub(super) fn finish(mut self) -> Result<Orders, BooksError> {
-        self.read.files = self.names;
-        meaning::apply(self.lines, &self.files, self.options, self.read)
+        self.orders.read.files = self.names;
+        meaning::apply(self.lines, &self.files, self.options, self.orders)
     }
 
     /// The words of a line, three bits for each column of words.
@@ -205,24 +205,21 @@ impl Lines for OrderReader<'_> {
         let date = at(columns.date);
         let is_total = || keys.iter().chain([&date]).any(|cell| line::is_total(&cell.shown()));
         if line::is_blank(cells) || is_total() {
-            self.read.passed_over += 1;
+            self.orders.read.passed_over += 1;
             return Ok(());
         }
         // what is passed over shows all the same which days the books cover
-        if let Ok(Some(day)) = notation::date(date) {
-            self.read.span.extend(day);
+        let day = notation::date(date);
+        if let Ok(Some(day)) = day {
+            self.orders.read.span.extend(day);
         }
         if !self.filter.keeps(cells) {
-            self.read.passed_over += 1;
+            self.orders.read.passed_over += 1;
             return Ok(());
         }
         let file = self.files.len();
-        let refused = |names: &[String], column: Option<usize>, cell: &Cell<'_>, reason: String| BooksError::Line {
-            file: names[file].clone(),
-            line,
-            column: columns.headers.name(column.unwrap_or_default()),
-            value: cell.shown().chars().take(100).collect(),
-            reason,
+        let refused = |names: &[String], column: Option<usize>, cell: &Cell<'_>, reason: String| {
+            line::refused(&names[file], line, columns, column.unwrap_or_default(), cell, reason)
         };
         let read = |column: Option<usize>, cell| {
             notation::key(cell).map(|key| key.map(Box::from)).map_err(|reason| refused(&self.names, column, cell, reason))
@@ -235,7 +232,7 @@ impl Lines for OrderReader<'_> {
                 return Ok(());
             }
             if date.is_blank() && line::has_total(cells) {
-                self.read.passed_over += 1;
+                self.orders.read.passed_over += 1;
                 return Ok(());
             }
             let column = columns.order_no.or(columns.transaction_id);
@@ -254,7 +251,7 @@ impl Lines for OrderReader<'_> {
         };
         let amount = amount_of(Some(columns.amount))?;
         let cancelled = amount_of(columns.cancelled)?;
-        let day = notation::date(date).map_err(|reason| refused(&self.names, columns.date, date, reason))?;
+        let day = day.map_err(|reason| refused(&self.names, columns.date, date, reason))?;
         let words = self.words(columns, line, cells);
         let merchant = columns.merchant.and_then(|column| self.merchant(cells.get(column)?));
         let content = line::content(self.header, cells, &mut self.buffer);
