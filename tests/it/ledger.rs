@@ -300,18 +300,25 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// An API, and the approved amounts that it serves on each day.
+fn serving() -> (Api, Arc<Mutex<[Vec<u16>; 3]>>) {
+    let served: Arc<Mutex<[Vec<u16>; 3]>> = Arc::default();
+    let serving = Arc::clone(&served);
+    let api = Api::new(move |request| {
+        let day = DAYS.iter().position(|day| day.replace('-', "") == request.date()).unwrap();
+        let amounts = &serving.lock().unwrap()[day];
+        let rows: Vec<String> = amounts.iter().map(|amount| row(request.date(), &[("AUTHAMT", &amount.to_string())])).collect();
+        Reply::json(envelope(&rows))
+    });
+    (api, served)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 10, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn plans_and_status_are_the_same_with_and_without_the_index(steps in prop::collection::vec(step(), 1..8)) {
-        let served: Arc<Mutex<[Vec<u16>; 3]>> = Arc::default();
-        let serving = Arc::clone(&served);
-        let api = Api::new(move |request| {
-            let day = DAYS.iter().position(|day| day.replace('-', "") == request.date()).unwrap();
-            let rows: Vec<String> = serving.lock().unwrap()[day].iter().map(|amount| row(request.date(), &[("AUTHAMT", &amount.to_string())])).collect();
-            Reply::json(envelope(&rows))
-        });
+        let (api, served) = serving();
         let root = tempfile::tempdir().unwrap();
         let lake = root.path().join("lake");
         let run = || backfill(&api, &lake).args(["--keep-raw", "--allow-empty-replacement"]);
@@ -361,13 +368,7 @@ proptest! {
 
     #[test]
     fn results_are_the_same_with_and_without_the_index(steps in prop::collection::vec(step(), 1..8)) {
-        let served: Arc<Mutex<[Vec<u16>; 3]>> = Arc::default();
-        let serving = Arc::clone(&served);
-        let api = Api::new(move |request| {
-            let day = DAYS.iter().position(|day| day.replace('-', "") == request.date()).unwrap();
-            let rows: Vec<String> = serving.lock().unwrap()[day].iter().map(|amount| row(request.date(), &[("AUTHAMT", &amount.to_string())])).collect();
-            Reply::json(envelope(&rows))
-        });
+        let (api, served) = serving();
         let root = tempfile::tempdir().unwrap();
         let lakes = ["with", "without"].map(|name| root.path().join(name));
         for step in [Step::Run].into_iter().chain(steps).chain([Step::Run]) {
