@@ -35,7 +35,7 @@ pub(crate) fn lacks_certificates(error: &(dyn Error + 'static)) -> bool {
     chain(error).contains("No CA certificates")
 }
 
-/// An error of the HTTP stack and its causes in one line, with what to do where the stack's own words do not tell.
+/// An error of the HTTP stack and its causes in one line, with what to do if the stack's own words do not state it.
 pub(crate) fn explained(error: &(dyn Error + 'static)) -> String {
     let line = chain(error);
     match hint(&line) {

@@ -1,5 +1,5 @@
 -- What is still to be paid, by pay date and merchant; `running` adds it up over the pay dates. `overdue`: the pay date has passed in Seoul.
--- `as_of` is when the API was last asked for that day, in Seoul's time: a payout may have been made since. `unstated` counts rows that give
+-- `as_of` is when that day was last fetched from the API, in Seoul's time: a payout may have been made since. `unstated` counts rows that give
 -- no amount yet.
 SELECT
     pay_date,

@@ -116,7 +116,7 @@ impl Holdings {
         self.days.iter().map(|day| &day.key).chain(self.history.keys()).chain(self.responses.keys())
     }
 
-    /// Whether the lake may have a Delta table. Indexes that are current and know of none spare the request that would tell.
+    /// Whether the lake may have a Delta table. Indexes that are current and know of none save the request for it.
     pub(crate) fn may_have_delta(&self) -> bool {
         self.ledgers.is_empty() || self.ledgers.values().any(|ledger| ledger.has_delta() || !ledger.is_current())
     }

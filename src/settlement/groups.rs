@@ -89,7 +89,7 @@ impl Grouping {
         for row in 0..rows {
             self.key.clear();
             for array in codes {
-                // bytes that no text has tell a value from none, and one from the next
+                // bytes that no text has separate values, and mark absent ones
                 if array.is_null(row) {
                     self.key.push(0xFE);
                 } else {

@@ -1,4 +1,4 @@
-"""What Airflow is told of the provider: where its classes are, and how the connection's form looks. Imports nothing of Airflow."""
+"""What Airflow reads about the provider: where its classes are, and how the connection's form looks. Imports nothing of Airflow."""
 
 _INTEGRATION = "CookiePay"
 _HOOK = "cookiepay_etl.airflow.hooks.CookiepayHook"
